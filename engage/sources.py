@@ -1,0 +1,276 @@
+"""A source is one YAML file: what it is called, how it arrives, how it reads, who owns it (feeds.md).
+
+The Pydantic models here are the whole format: unknown keys and wrong types are refused, naming file and key. What a
+transport or a loader does with the values is not known here.
+"""
+
+import os
+import re
+from datetime import date, time, timedelta
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+import yaml
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from engage.records import IDENTITY_KINDS, RECORDS, Record
+
+_SECRET = re.compile(r"^\$\{([A-Z][A-Z0-9_]*)\}$")
+
+
+class ConfigurationError(Exception):
+    """A configuration file is wrong; the message names the file and the key."""
+
+
+class Strict(BaseModel):
+    """Base of everything in a source file: no unknown keys, no changes after reading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def _only_from_environment(value: str) -> str:
+    if not _SECRET.match(value):
+        raise ValueError("must be written as ${ENV_NAME}; secrets do not belong in a file")
+    return value
+
+
+def resolve(value: str) -> str:
+    """Return `value`, or the environment variable that it names as `${NAME}`.
+
+    Raises ConfigurationError when the variable is not set.
+    """
+    if not (match := _SECRET.match(value)):
+        return value
+    if (found := os.environ.get(match[1])) is None:
+        raise ConfigurationError(f"the environment variable {match[1]} is not set")
+    return found
+
+
+Secret = Annotated[str, AfterValidator(_only_from_environment)]
+
+
+class Sftp(Strict):
+    """Files on an SFTP server. The host key is always checked against `known_hosts`."""
+
+    kind: Literal["sftp"]
+    host: str
+    port: str | int = 22
+    username: str
+    private_key: Secret
+    """Path of the key file."""
+    known_hosts: str
+    """Path of an OpenSSH known_hosts file."""
+    folder: str
+    pattern: str
+    """Regular expression that a whole file name must match; the groups `from` and `to` (or `day`) name its days."""
+    day_format: str = "%Y%m%d"
+    settled: Literal["two_looks", "done_file"] = "two_looks"
+    """When a file is whole: same size and time on two looks, or once `<name>.done` stands beside it."""
+
+
+class Paging(Strict):
+    """How an API hands out a long list."""
+
+    style: Literal["link_header", "next_url", "page_number", "offset"]
+    size_parameter: str = "per_page"
+    size: int = Field(default=500, gt=0)
+    page_parameter: str = "page"
+    next_key: str | None = None
+    """For next_url: dotted path in the body of the following page's address."""
+
+
+class Rest(Strict):
+    """A paged HTTP API that is asked for windows of time."""
+
+    kind: Literal["rest"]
+    base_url: str
+    path: str
+    token: Secret
+    items_key: str | None = None
+    """Dotted path of the list in the body; None: the body is the list."""
+    window_from: str = "from"
+    window_to: str = "to"
+    window: timedelta = timedelta(days=1)
+    start: date | None = None
+    """First day to ask for; None: `enabled_from`."""
+    paging: Paging
+    parameters: dict[str, str] = {}
+    timeout_s: float = 30.0
+    max_attempts: int = 6
+
+
+class FileDrop(Strict):
+    """Files that somebody puts in a local folder."""
+
+    kind: Literal["file_drop"]
+    folder: str
+    pattern: str
+    day_format: str = "%Y%m%d"
+    settled: Literal["two_looks", "done_file"] = "two_looks"
+
+
+Transport = Annotated[Sftp | Rest | FileDrop, Field(discriminator="kind")]
+
+
+class Column(Strict):
+    """Where a canonical field comes from, and how its text reads."""
+
+    name: str
+    """Heading of the column, or dotted path into a JSON item."""
+    formats: list[str] = []
+    """strptime-like (%d %m %Y %H %M %S), `iso8601` or `epoch_s`, for dates and times; the first that fits is taken."""
+    true: list[str] = ["true", "True", "TRUE", "1", "yes", "Yes", "YES", "Y", "y"]
+    false: list[str] = ["false", "False", "FALSE", "0", "no", "No", "NO", "N", "n"]
+    decimal: Literal[".", ","] = "."
+
+
+class Drop(Strict):
+    """Rows that are not about what the source is for (exits, visitors, somebody else acting): left out and counted."""
+
+    column: str
+    equals: list[str] = []
+    not_null: bool = False
+    reason: str
+
+
+class Collapse(Strict):
+    """Rows of one student (and direction) within so many seconds of the one before are one event (double swipes)."""
+
+    within_s: int = Field(gt=0)
+
+
+class Format(Strict):
+    """How the bytes read."""
+
+    kind: Literal["csv", "jsonl"]
+    encoding: str = "utf-8-sig"
+    delimiter: str = ","
+    quote: str = '"'
+    time_zone: str = "Europe/London"
+    """Zone of times that carry none."""
+    footer: str | None = None
+    """Regular expression of a line to leave out at the end of the file (totals)."""
+
+
+class Freshness(Strict):
+    """When the source counts as late."""
+
+    warn_after_h: float = Field(default=36, gt=0)
+    fail_after_h: float = Field(default=48, gt=0)
+    quiet_weekdays: list[Literal["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"]] = []
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.warn_after_h > self.fail_after_h:
+            raise ValueError("warn_after_h must not be larger than fail_after_h")
+        return self
+
+
+class Owner(Strict):
+    """Who answers for the source."""
+
+    name: str
+    email: str = Field(pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$")
+    escalate_after_h: float = 72
+
+
+class Privacy(Strict):
+    """Why the university may hold this data, and for how long."""
+
+    lawful_basis: str
+    dpia_reference: str
+    retention_days: int = Field(gt=0)
+
+
+class Source(Strict):
+    """One feeding system, as its YAML file says."""
+
+    id: str = Field(pattern=r"^[a-z][a-z0-9_]{1,40}$")
+    title: str
+    system: str
+    description: str
+    record: Literal["activity", "attendance", "students", "enrolments", "term_calendar"]
+    relation: Literal["append", "replace_days", "snapshot"]
+    transport: Transport
+    format: Format
+    columns: dict[str, Column]
+    """Canonical field -> where it comes from."""
+    expected_columns: list[str] | None = None
+    """Every heading the file has when all is well; None: those of `columns`."""
+    identified_by: str = "student_id"
+    drop: list[Drop] = []
+    collapse: Collapse | None = None
+    cadence: Literal["several_a_day", "daily", "weekly", "termly"] = "daily"
+    delivered_at: time = time(6, 0)
+    freshness: Freshness = Freshness()
+    category: Literal["attendance", "vle", "library_access", "other"] | None = None
+    weight: float | None = Field(default=None, gt=0)
+    digital: bool = False
+    enabled_from: date | None = None
+    disabled_from: date | None = None
+    owner: Owner
+    privacy: Privacy
+
+    @property
+    def kind(self) -> Record:
+        """The canonical record this source delivers."""
+        return RECORDS[self.record]
+
+    @property
+    def headings(self) -> list[str]:
+        """The headings expected in the file."""
+        return self.expected_columns or [c.name for c in self.columns.values()]
+
+    @model_validator(mode="after")
+    def _fits_its_record(self) -> Self:
+        fields = self.kind.fields
+        if unknown := sorted(set(self.columns) - set(fields)):
+            raise ValueError(f"columns: {', '.join(unknown)}: not a field of {self.record} (it has {', '.join(fields)})")
+        if missing := [n for n, f in fields.items() if f.required and n not in self.columns]:
+            raise ValueError(f"columns: {', '.join(missing)}: required for {self.record}")
+        for name, column in self.columns.items():
+            if fields[name].type in ("date", "timestamp") and not column.formats:
+                raise ValueError(f"columns.{name}.formats: required for a {fields[name].type}")
+        if (self.record in ("activity", "attendance")) != (self.category is not None):
+            raise ValueError("category: required for activity and attendance, meaningless for others")
+        if (self.relation == "snapshot") != (self.kind.day_of is None):
+            raise ValueError(f"relation: {self.relation} does not fit the record {self.record}")
+        if self.relation == "append" and "event_id" not in self.columns:
+            raise ValueError("relation: append needs the column event_id")
+        if self.identified_by not in IDENTITY_KINDS:
+            raise ValueError(f"identified_by: must be one of {', '.join(IDENTITY_KINDS)}")
+        return self
+
+
+def load_source(path: Path) -> Source:
+    """Read one source file. Raises ConfigurationError naming the file and every wrong key."""
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise ConfigurationError(f"{path}: not YAML: {error}") from error
+    try:
+        source = Source.model_validate(content)
+    except ValidationError as error:
+        raise ConfigurationError(explain(path, error)) from error
+    if source.id != path.stem:
+        raise ConfigurationError(f"{path}: id: must be {path.stem}, like the file")
+    return source
+
+
+def load_sources(config: Path) -> dict[str, Source]:
+    """Read every `sources/*.yaml` of a configuration folder, by id, rosters first (others are understood by them)."""
+    order = list(RECORDS)[::-1]
+    sources = [load_source(path) for path in sorted((config / "sources").glob("*.yaml"))]
+    if not sources:
+        raise ConfigurationError(f"{config / 'sources'}: holds no source file")
+    return {s.id: s for s in sorted(sources, key=lambda s: (order.index(s.record), s.id))}
+
+
+def explain(path: Path, error: ValidationError) -> str:
+    """Turn a Pydantic error into lines `file: key: what is wrong`, without the offending value (it may be a secret)."""
+    lines = []
+    for problem in error.errors(include_input=False, include_url=False):
+        # Pydantic puts a union's tag into the path; a reader of the file knows only keys.
+        key = ".".join(str(part) for part in problem["loc"] if part not in ("sftp", "rest", "file_drop"))
+        lines.append(f"{path}: {key + ': ' if key else ''}{problem['msg'].removeprefix('Value error, ')}")
+    return "\n".join(lines)
