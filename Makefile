@@ -1,0 +1,68 @@
+# Everything is set up inside the checkout, in .venv, from a lock file with hashes. `make help` lists what there is.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+export DAGSTER_DISABLE_TELEMETRY := 1
+export DO_NOT_TRACK := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help setup setup-dev demo up test lint format lock clean
+
+help: ## what can be done here
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: setup ## a simulated campus delivers 12 weeks, the whole graph runs over it, and the result is compared with the truth
+	@$(BIN)/engage demo
+
+up: setup ## the same with the Dagster UI, its daemon and the campus left running until Ctrl-C
+	@$(BIN)/engage up
+
+test: setup-dev ## the whole test suite
+	@$(BIN)/pytest -n 2
+
+lint: setup-dev ## style, types, SQL, YAML, import directions, and the Dagster definitions
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache
+	@$(BIN)/sqlfluff lint --disable-progress-bar dbt_project
+	@$(BIN)/yamllint --strict .
+	@$(BIN)/dagster definitions validate -w workspace.yaml
+
+format: setup-dev ## let the tools tidy up
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+	@$(BIN)/sqlfluff fix --disable-progress-bar dbt_project
+
+setup: $(VENV)/installed ## the virtual environment that users need
+setup-dev: $(VENV)/installed-dev ## the same with test and lint tools
+
+# pip is the fallback; uv does the same from the same file in a tenth of the time.
+define install
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@if command -v uv >/dev/null 2>&1; then \
+		VIRTUAL_ENV=$(CURDIR)/$(VENV) uv pip install --quiet --require-hashes -r $(1) && \
+		VIRTUAL_ENV=$(CURDIR)/$(VENV) uv pip install --quiet --no-deps --no-build-isolation --editable . ; \
+	else \
+		$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $(1) && \
+		$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable . ; \
+	fi
+	@touch $@
+endef
+
+$(VENV)/installed: requirements.lock pyproject.toml
+	@echo "Setting up $(VENV) from requirements.lock ..."
+	$(call install,requirements.lock)
+
+$(VENV)/installed-dev: requirements-dev.lock pyproject.toml
+	@echo "Setting up $(VENV) from requirements-dev.lock ..."
+	$(call install,requirements-dev.lock)
+
+lock: ## resolve the dependencies anew (needs uv); neither file names a registry
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-strip-extras \
+		--no-header pyproject.toml --group build --group dev -o requirements-dev.lock
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-strip-extras \
+		--no-header pyproject.toml --group build -c requirements-dev.lock -o requirements.lock
+
+clean: ## remove the environment and all state
+	rm -rf $(VENV) .engage

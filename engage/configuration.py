@@ -1,0 +1,119 @@
+"""The institution's scoring configuration: read from `config/scoring.yaml`, validated, and written to `ops` for dbt.
+
+A configuration is named by its content: the same files give the same version anywhere. What the numbers mean is in
+scoring.md and in the dbt models; nothing is computed here.
+"""
+
+import hashlib
+import json
+from datetime import datetime
+from pathlib import Path
+from typing import Literal, Self
+from zoneinfo import available_timezones
+
+import psycopg
+import yaml
+from psycopg.types.json import Jsonb
+from pydantic import Field, ValidationError, model_validator
+
+from engage.sources import ConfigurationError, Source, Strict, explain
+
+RosterAttribute = Literal[
+    "programme_code", "faculty_code", "year_of_study", "mode", "entry_band", "cohort", "campus_residence"
+]
+
+
+class PeerLevel(Strict):
+    """One way to divide the students into groups; no attributes: the whole institution."""
+
+    name: str
+    attributes: list[RosterAttribute]
+
+
+class Scoring(Strict):
+    """Constants of the weekly score (scoring.md); the defaults are the documented ones."""
+
+    time_zone: str = "Europe/London"
+    category_weights: dict[Literal["attendance", "vle", "library_access", "other"], float]
+    peer_levels: list[PeerLevel] = Field(min_length=1)
+    """Finest first."""
+    calibration: Literal["normal_scores", "zscore"] = "normal_scores"
+    missing: Literal["exclude", "impute"] = "exclude"
+    week_weights: list[float] = [1.0, 0.5, 0.25, 0.125]
+    min_complete_days: int = Field(default=5, ge=1, le=7)
+    min_eligible_days: int = Field(default=4, ge=1, le=7)
+    min_group_size: int = Field(default=30, ge=2)
+    min_institution_size: int = Field(default=10, ge=2)
+    min_category_weight: float = Field(default=0.5, ge=0, le=1)
+    min_quality: float = Field(default=80, ge=0, le=100)
+    max_z: float = Field(default=3, gt=0)
+    max_imputed_weeks: int = Field(default=2, ge=0)
+    degraded_weeks: int = Field(default=3, ge=1)
+
+    @model_validator(mode="after")
+    def _sensible(self) -> Self:
+        if self.time_zone not in available_timezones():
+            raise ValueError(f"time_zone: {self.time_zone} is not a known time zone")
+        if abs(sum(self.category_weights.values()) - 1) > 1e-9 or min(self.category_weights.values()) < 0:
+            raise ValueError("category_weights: must be shares that add up to 1")
+        if len({level.name for level in self.peer_levels}) < len(self.peer_levels):
+            raise ValueError("peer_levels: two levels have the same name")
+        return self
+
+
+def load_scoring(config: Path) -> Scoring:
+    """Read `scoring.yaml` of a configuration folder. Raises ConfigurationError naming file and key."""
+    path = config / "scoring.yaml"
+    try:
+        return Scoring.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+    except FileNotFoundError as error:
+        raise ConfigurationError(f"{path}: not there; every configuration folder needs one") from error
+    except yaml.YAMLError as error:
+        raise ConfigurationError(f"{path}: not YAML: {error}") from error
+    except ValidationError as error:
+        raise ConfigurationError(explain(path, error)) from error
+
+
+def version_of(scoring: Scoring, sources: dict[str, Source]) -> tuple[str, dict[str, object]]:
+    """Return the version (12 hex digits of the content's SHA-256) and the content: all that a score depends on."""
+    relevant = {"record", "category", "weight", "digital", "enabled_from", "disabled_from"}
+    content: dict[str, object] = {
+        "scoring": scoring.model_dump(mode="json"),
+        "sources": {name: s.model_dump(mode="json", include=relevant) for name, s in sorted(sources.items())},
+    }
+    canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()[:12], content
+
+
+def sync(connection: psycopg.Connection[tuple[object, ...]], config: Path, sources: dict[str, Source], now: datetime) -> str:
+    """Write the configuration in force to `ops`, in one transaction; return its version. Repeating it changes nothing."""
+    scoring = load_scoring(config)
+    version, content = version_of(scoring, sources)
+    parameters = scoring.model_dump(exclude={"category_weights", "peer_levels"}) | {"config_version": version}
+    columns = psycopg.sql.SQL(", ").join(map(psycopg.sql.Identifier, parameters))
+    values = psycopg.sql.SQL(", ").join(map(psycopg.sql.Placeholder, parameters))
+    with connection.transaction(), connection.cursor() as cursor:
+        cursor.execute("select pg_advisory_xact_lock(hashtext('engage.configuration'))")
+        cursor.execute(
+            "insert into ops.config_version values (%s, %s, %s) on conflict do nothing", [version, Jsonb(content), now]
+        )
+        cursor.execute("delete from ops.scoring_parameter")
+        cursor.execute(
+            psycopg.sql.SQL("insert into ops.scoring_parameter ({}) values ({})").format(columns, values), parameters
+        )
+        cursor.execute("delete from ops.category_weight")
+        cursor.executemany("insert into ops.category_weight values (%s, %s)", list(scoring.category_weights.items()))
+        cursor.execute("delete from ops.peer_level")
+        cursor.executemany(
+            "insert into ops.peer_level values (%s, %s, %s)",
+            [(place, level.name, level.attributes) for place, level in enumerate(scoring.peer_levels, start=1)],
+        )
+        cursor.execute("delete from ops.source")
+        cursor.executemany(
+            "insert into ops.source values (%s, %s, %s, %s, %s, %s, %s, %s, %s)",
+            [
+                (s.id, s.title, s.record, s.relation, s.category, s.weight, s.digital, s.enabled_from, s.disabled_from)
+                for s in sources.values()
+            ],
+        )
+    return version
