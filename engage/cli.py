@@ -1,0 +1,58 @@
+"""The command line: thin words over functions that jobs use too. Other rooms add commands by the entry-point group
+`engage.commands`, so that nothing here imports them. Exit codes: 0 done, 1 the answer is no, 2 wrong use.
+"""
+
+import importlib.metadata
+import sys
+
+import click
+import psycopg
+
+from engage.commands.batches import batch
+from engage.commands.sources import source
+from engage.postgres import PostgresError
+from engage.sources import ConfigurationError
+
+ENTRY_POINTS = "engage.commands"
+
+
+class Commands(click.Group):
+    """The built-in commands and those of the entry points, each loaded only when it is called."""
+
+    def list_commands(self, context: click.Context) -> list[str]:
+        return sorted({*super().list_commands(context), *(e.name for e in _plugged_in())})
+
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        if command := super().get_command(context, name):
+            return command
+        for entry in _plugged_in():
+            if entry.name == name:
+                loaded = entry.load()
+                return loaded if isinstance(loaded, click.Command) else None
+        return None
+
+
+def _plugged_in() -> list[importlib.metadata.EntryPoint]:
+    return list(importlib.metadata.entry_points(group=ENTRY_POINTS))
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="engage")
+def cli() -> None:
+    """Tells a university which students are quietly disappearing, and never mistakes a silent feed for a silent student."""
+
+
+cli.add_command(source)
+cli.add_command(batch)
+
+
+def main() -> None:
+    """Run the command line; what a user can mend is said in a line, never as a traceback."""
+    try:
+        cli(standalone_mode=True)
+    except (ConfigurationError, PostgresError) as error:
+        click.echo(str(error), err=True)
+        sys.exit(2)
+    except psycopg.OperationalError as error:
+        click.echo(f"the warehouse does not answer: {str(error).splitlines()[0]}", err=True)
+        sys.exit(1)

@@ -1,0 +1,45 @@
+"""How commands print a list: a table for people, JSON for programs. Nothing else is printed by this module."""
+
+import json
+from collections.abc import Callable, Sequence
+from datetime import date, datetime
+from typing import Any, TypeVar
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def json_option(function: Function) -> Function:
+    """Add `--json` to a command that lists."""
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")(function)
+
+
+def show(rows: Sequence[dict[str, object]], as_json: bool, nothing: str) -> None:
+    """Print dictionaries of equal keys; `nothing` is said when there are none."""
+    if as_json:
+        click.echo(json.dumps(rows, default=_plain, indent=2))
+    elif not rows:
+        click.echo(nothing)
+    else:
+        table = Table(box=None, pad_edge=False, header_style="bold")
+        for name in rows[0]:
+            numeric = all(isinstance(row[name], int | float) or row[name] is None for row in rows)
+            table.add_column(name.replace("_", " "), justify="right" if numeric else "left")
+        for row in rows:
+            table.add_row(*("" if value is None else _text(value) for value in row.values()))
+        Console().print(table)
+
+
+def _plain(value: object) -> str:
+    return value.isoformat() if isinstance(value, date | datetime) else str(value)
+
+
+def _text(value: object) -> str:
+    if isinstance(value, datetime):
+        return value.strftime("%Y-%m-%d %H:%M")
+    if isinstance(value, float):
+        return f"{value:.1f}"
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
