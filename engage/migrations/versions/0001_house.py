@@ -173,6 +173,9 @@ create table ops.touched_day (
 comment on table ops.touched_day is
     'Days whose published rows changed. dbt claims, rebuilds and deletes them in one transaction with daily_activity.';
 
+create table ops.rebuilt_day (source_id text not null, day date not null, primary key (source_id, day));
+comment on table ops.rebuilt_day is 'The days that the last run of daily_activity rebuilt: where its nightly tests look.';
+
 create table ops.publication (
     week_start date not null check (extract(isodow from week_start) = 1),
     revision smallint not null,
@@ -201,6 +204,8 @@ create table raw.activity (
 ) partition by list (source_id);
 comment on table raw.activity is 'Published interactions. activity_date is the institution''s calendar day.';
 
+create index on raw.activity (activity_date);
+
 create table raw.attendance (
     source_id text not null,
     activity_date date not null,
@@ -217,6 +222,8 @@ create table raw.attendance (
     recorded_at timestamptz
 ) partition by list (source_id);
 
+create index on raw.attendance (activity_date);
+
 create table raw.students (
     source_id text not null,
     as_of_date date not null,
@@ -225,6 +232,8 @@ create table raw.students (
     student_id text not null,
     is_sponsored boolean
 ) partition by list (source_id);
+
+create index on raw.students (as_of_date);
 
 create table raw.enrolments (
     source_id text not null,
@@ -246,6 +255,7 @@ create table raw.enrolments (
     status_to date
 ) partition by list (source_id);
 comment on column raw.enrolments.status_to is 'The first day on which the status no longer holds; null is open.';
+create index on raw.enrolments (as_of_date);
 
 create table raw.term_calendar (
     source_id text not null,
