@@ -82,6 +82,8 @@ class _Days:
 
     def append(self, day_numbers: pd.Series, lines: list[str]) -> None:
         """Add lines to the files of their days, keeping their order within each."""
+        if not lines:
+            return
         numbers = day_numbers.to_numpy(np.int64)
         order = np.argsort(numbers, kind="stable")
         bounds = [0, *(np.flatnonzero(np.diff(numbers[order])) + 1).tolist(), len(order)]
@@ -115,7 +117,7 @@ def _start(presentation: str) -> date:
     return date(int(presentation[:4]), PRESENTATION_MONTHS[presentation[4]], 1)
 
 
-def _chunks(source: Path, table: str, columns: list[str], size: int = CHUNK_ROWS) -> Iterator[pd.DataFrame]:
+def _chunks(source: Path, table: str, columns: list[str]) -> Iterator[pd.DataFrame]:
     """Yield the named columns of an official file as text in pieces; empty and `?` are both the empty text."""
     path = next((p for p in (source / f"{table}.csv", source / f"{table}.csv.gz") if p.exists()), None)
     if path is None:
@@ -124,7 +126,7 @@ def _chunks(source: Path, table: str, columns: list[str], size: int = CHUNK_ROWS
     for column in columns:
         if column not in header:
             raise OuladError(f"{path.name} has no column {column}")
-    for chunk in pd.read_csv(path, usecols=columns, dtype=str, keep_default_na=False, chunksize=size):
+    for chunk in pd.read_csv(path, usecols=columns, dtype=str, keep_default_na=False, chunksize=CHUNK_ROWS):
         yield chunk.replace("?", "")
 
 

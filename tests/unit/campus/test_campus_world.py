@@ -1,0 +1,185 @@
+"""The world is a pure function of its fields, and its people behave as their truth says."""
+
+import csv
+import io
+from collections import Counter, defaultdict
+from datetime import date, datetime
+
+import numpy as np
+import pytest
+
+from campus import activity, feeds, plan
+from campus.world import AWAY, ZONE, World
+
+MONDAY = date(2026, 8, 24)
+
+
+@pytest.fixture(scope="module")
+def world() -> World:
+    return World(MONDAY, students=400)
+
+
+def table(content: bytes, encoding: str = "utf-8-sig", delimiter: str = ",") -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(content.decode(encoding)), delimiter=delimiter))
+
+
+def test_equal_worlds_deliver_equal_bytes_and_another_seed_other_ones() -> None:
+    def everything(world: World) -> dict[str, bytes]:
+        files = {d.path: d.content() for d in plan.deliveries(world)}
+        events = [feeds.vle_items(world, day, activity.vle(world, day)) for day in range(world.days)]
+        return files | {"vle": repr(events).encode()}
+
+    world = World(MONDAY, students=50, weeks=3)
+    first = everything(world)
+    assert first == everything(World(MONDAY, students=50, weeks=3))
+    other = everything(World(MONDAY, students=50, weeks=3, seed=8))
+    same = {path for path in first if first[path] == other[path]}
+    # Only the calendar and the days without a session have nothing that a seed could change.
+    weekends = {d.path for d in plan.deliveries(world) if d.source_id == "attendance" and d.day % 7 > 4}
+    assert same == {"student_records/term_calendar_20260822.csv"} | weekends
+
+
+@pytest.mark.parametrize("today", [date(2026, 11, 16), date(2026, 11, 21), date(2026, 11, 22)])
+def test_the_demo_ends_on_the_last_sunday_before_today(today: date) -> None:
+    world = World.ending_before(today)
+    assert (world.first_monday, world.date(world.days - 1)) == (MONDAY, date(2026, 11, 15))
+
+
+def test_a_first_day_that_is_no_monday_is_refused() -> None:
+    with pytest.raises(ValueError, match="not a Monday"):
+        World(date(2026, 8, 25))
+
+
+def test_identifiers_are_distinct_and_keep_their_leading_zeros(world: World) -> None:
+    p = world.population
+    for values, length in ((p.student_id, 7), (p.username, 6), (p.badge + p.new_badge, 8)):
+        assert len(set(values)) == len(values)
+        assert {len(v) for v in values} == {length}
+    assert any(v.startswith("0") for v in p.student_id)
+    assert any(v.startswith("0") for v in p.badge)
+
+
+def test_the_feeds_have_the_volume_of_a_university() -> None:
+    world = World(MONDAY, students=1000)
+    events = sum(len(activity.vle(world, day)) for day in range(world.days)) / world.days / world.students
+    sessions = sum(len(activity.attendance(world, day)) for day in range(7)) / world.students
+    swipes = [activity.library(world, day) for day in range(world.days)]
+    entries = sum(int((s.entry & ~s.repeated).sum()) for s in swipes) / world.weeks / world.students
+    assert 5 <= events <= 8
+    assert 3 <= sessions <= 5
+    assert 1 <= entries <= 2
+
+
+def test_silent_students_do_nothing_from_their_day_and_something_before(world: World) -> None:
+    silent_from = world.population.silent_from
+    before = np.zeros(world.students, bool)
+    for day in range(world.days):
+        sessions = activity.attendance(world, day)
+        for who in (activity.vle(world, day).student, activity.library(world, day).student,
+                    sessions.student[sessions.attended]):  # fmt: skip
+            assert (silent_from[who] > day).all()
+            before[who] = True
+    assert before[silent_from < world.days].all()
+    assert (silent_from < world.days).sum() >= 10
+
+
+def test_those_who_are_away_do_nothing_and_are_expected_nowhere(world: World) -> None:
+    for day in range(world.days):
+        here = world.present(day)
+        for what in (activity.vle(world, day), activity.library(world, day), activity.attendance(world, day)):
+            assert here[what.student].all()
+
+
+def test_a_withdrawal_is_unknown_until_it_happens_and_a_placement_is_not(world: World) -> None:
+    p = world.population
+    for kind, (status, _, foreseen) in enumerate(AWAY):
+        student = int(np.flatnonzero((p.away == kind) & (p.away_from >= 0))[0])
+        day = int(p.away_from[student])
+
+        def periods(as_of: int, student: int = student) -> list[tuple[str, str, str]]:
+            rows = table(feeds.enrolments(world, as_of))
+            mine = [r for r in rows if r["student_id"] == p.student_id[student]]
+            return [(r["status"], r["status_from"], r["status_to"]) for r in mine]
+
+        assert [s for s, _, _ in periods(day - 1)] == (["active", status, "active"] if foreseen else ["active"])
+        known = periods(day)
+        assert [s for s, _, _ in known] == ["active", status] + ["active"] * (status != "withdrawn")
+        assert known[1][1] == world.date(day).isoformat()
+        # Half open: each period begins on the day on which the one before is over, and the last is open.
+        assert [to for _, _, to in known[:-1]] == [begins for _, begins, _ in known[1:]]
+        assert known[-1][2] == ""
+
+
+def test_a_new_badge_is_in_the_snapshot_from_its_day_and_used_from_then_on(world: World) -> None:
+    p = world.population
+    reissued = np.flatnonzero(p.reissued_from < world.days)
+    assert len(reissued) >= 2
+    for student in reissued.tolist():
+        day = int(p.reissued_from[student])
+        before, after = (table(feeds.students(world, d))[student]["badge_number"] for d in (day - 1, day))
+        assert (before, after) == (p.badge[student], p.new_badge[student])
+        used: dict[str, list[int]] = defaultdict(list)
+        for d in range(world.days):
+            for row in table(feeds.gates(world, d), "latin-1", ";"):
+                used[row["ACCESS_ID"]].append(d)
+        assert max(used.get(before, [-1])) < day <= min(used.get(after, [day]))
+
+
+def test_genuine_entries_are_minutes_apart_and_double_swipes_seconds(world: World) -> None:
+    repeats = 0
+    for day in range(world.days):
+        swipes = activity.library(world, day)
+        last: dict[tuple[int, bool], int] = {}
+        for student, second, entry, repeated in zip(
+            *(c.tolist() for c in (swipes.student, swipes.second, swipes.entry, swipes.repeated)), strict=True
+        ):
+            gap = second - last.get((student, entry), -10_000)
+            assert 1 <= gap <= 20 if repeated else gap > 60
+            last[student, entry] = second
+            repeats += repeated
+    assert repeats > 100
+
+
+@pytest.mark.parametrize(("monday", "change"), [(MONDAY, date(2026, 10, 25)), (date(2027, 3, 1), date(2027, 3, 28))])
+def test_events_stay_in_their_local_day_when_the_clocks_change(monday: date, change: date) -> None:
+    world = World(monday, students=400)
+    for day in range((change - monday).days - 1, (change - monday).days + 2):
+        seconds = activity.vle(world, day).second
+        times = [world.start(day).timestamp() + int(s) for s in (seconds.min(), seconds.max())]
+        assert {datetime.fromtimestamp(t, ZONE).date() for t in times} == {world.date(day)}
+
+
+def test_without_faults_every_file_is_on_time_and_every_row_is_good() -> None:
+    world = World(MONDAY, students=60, faulty=False)
+    files = list(plan.deliveries(world))
+    assert [d for d in files if d.fault] == []
+    assert all(d.due == world.due(d.day) for d in files)
+    for day in range(world.days):
+        assert not activity.attendance(world, day).fault.any()
+
+
+def test_the_planned_faults_fall_in_weeks_ten_and_eleven(world: World) -> None:
+    faulty = {d.fault: (d.source_id, d.day // 7 + 1, (d.due - world.due(d.day)).days)
+              for d in plan.deliveries(world) if d.fault}  # fmt: skip
+    assert faulty == {"late": ("attendance", 10, 4), "corrected": ("attendance", 10, 3),
+                      "bad_batch": ("library_gates", 11, 0)}  # fmt: skip
+
+
+def test_a_correction_flips_marks_takes_one_row_out_and_puts_one_in(world: World) -> None:
+    day = world.faults.corrected_day
+    assert day is not None
+    first, second = ({r["Event Id"]: r for r in table(feeds.attendance(world, day, v))} for v in (1, 2))
+    assert len(first.keys() - second.keys()) == len(second.keys() - first.keys()) == 1
+    kept = first.keys() & second.keys()
+    flips = Counter((first[e]["Attended"], second[e]["Attended"]) for e in kept)
+    assert flips["Yes", "No"] > 0
+    assert flips["No", "Yes"] > 0
+
+
+def test_most_rows_of_the_bad_batch_are_unreadable(world: World) -> None:
+    day = world.faults.bad_gate_day
+    assert day is not None
+    badges = set(feeds.badges_on(world, day))
+    rows = table(feeds.gates(world, day), "latin-1", ";")[:-1]
+    good = [r for r in rows if r["ACCESS_ID"] in badges and r["TIMESTAMP"].startswith("2026")]
+    assert 0 < len(good) < 0.2 * len(rows)
