@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from campus.simulation import Campus, CampusError
-from campus.world import World
+from campus.world import World, last_weeks
 
 TICK_SECONDS = 1.0
 
@@ -37,12 +37,8 @@ def serve(
     Its clock begins on the morning of the first Monday, or where it was when it last ran over the same folder.
     """
     try:
-        fields = {"seed": seed, "students": students, "weeks": weeks, "faulty": faults}
-        world = (
-            World(first_monday.date(), **fields)  # type: ignore[arg-type]
-            if first_monday
-            else World.ending_before(datetime.now(UTC).date(), **fields)
-        )
+        monday = first_monday.date() if first_monday else last_weeks(datetime.now(UTC).date(), weeks)
+        world = World(monday, seed, students, weeks, faults)
         campus = Campus(folder, world, sftp_port=sftp_port, vle_port=vle_port)
     except (ValueError, CampusError) as error:
         raise click.UsageError(str(error)) from error

@@ -44,6 +44,11 @@ class Table:
         """Return the rows at these positions, or where true."""
         return replace(self, **{f.name: getattr(self, f.name)[rows] for f in fields(self)})
 
+    def joined(self, other: Self) -> Self:
+        """Return these rows and then those of the other table."""
+        pairs = {f.name: (getattr(self, f.name), getattr(other, f.name)) for f in fields(self)}
+        return replace(self, **{name: np.concatenate(pair) for name, pair in pairs.items()})
+
 
 @dataclass(frozen=True)
 class Attendance(Table):
@@ -114,10 +119,9 @@ def _corrected(world: World, day: int, table: Attendance) -> Attendance:
     attended[changed], late[changed], recorded[changed] = ~attended[changed], False, later
     table = replace(table, attended=attended, late=late, recorded=recorded)
     outside = np.setdiff1d(np.flatnonzero(world.present(day) & awake), table.student)
-    added = replace(table.take(np.array([0])), student=outside[:1], recorded=np.array([later]))
+    added = replace(table.take(np.zeros(len(outside[:1]), np.int64)), student=outside[:1])
     rows = np.arange(len(table)) != rng.integers(1, len(table))
-    both = [table.take(rows), added] if len(outside) else [table.take(rows)]
-    return Attendance(*[np.concatenate([getattr(t, f.name) for t in both]) for f in fields(table)])
+    return table.take(rows).joined(added)
 
 
 def vle(world: World, day: int) -> VleEvents:
@@ -166,5 +170,5 @@ def library(world: World, day: int) -> Swipes:
     )
     twice = once.take(rng.random(len(once)) < DOUBLE_SWIPE_SHARE)
     twice = replace(twice, second=twice.second + rng.integers(1, 21, len(twice)), repeated=np.ones(len(twice), bool))
-    both = Swipes(*[np.concatenate([getattr(once, f.name), getattr(twice, f.name)]) for f in fields(once)])
+    both = once.joined(twice)
     return both.take(np.lexsort((both.student, both.second)))

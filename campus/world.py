@@ -117,12 +117,6 @@ class World:
         if self.students < 10 or self.weeks < 1:
             raise ValueError("a world needs at least 10 students and 1 week")
 
-    @classmethod
-    def ending_before(cls, today: date, **fields: int) -> "World":
-        """Return the world whose last day is the last Sunday before `today`; `fields` are those of the class."""
-        last_sunday = today - timedelta(days=today.weekday() + 1)
-        return cls(last_sunday - timedelta(days=7 * fields.get("weeks", cls.weeks) - 1), **fields)  # type: ignore[arg-type]
-
     @property
     def days(self) -> int:
         return 7 * self.weeks
@@ -233,6 +227,11 @@ class World:
                 start, minutes = 60 * (9 + 2 * (place % 4)), 55 * int(rng.integers(1, 3))
                 sessions.append(Session(len(sessions), place // 4, start, minutes, SESSION_TYPES[slot], slot != 2, who))
         return sessions
+
+
+def last_weeks(today: date, weeks: int = World.weeks) -> date:
+    """Return the first Monday of the weeks that end on the last Sunday before `today`."""
+    return today - timedelta(days=today.weekday() + 7 * weeks)
 
 
 def _scattered(count: int, modulus: int, step: int, seed: int) -> list[int]:

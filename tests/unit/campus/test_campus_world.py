@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from campus import activity, feeds, plan
-from campus.world import AWAY, ZONE, World
+from campus.world import AWAY, ZONE, World, last_weeks
 
 MONDAY = date(2026, 8, 24)
 
@@ -41,7 +41,7 @@ def test_equal_worlds_deliver_equal_bytes_and_another_seed_other_ones() -> None:
 
 @pytest.mark.parametrize("today", [date(2026, 11, 16), date(2026, 11, 21), date(2026, 11, 22)])
 def test_the_demo_ends_on_the_last_sunday_before_today(today: date) -> None:
-    world = World.ending_before(today)
+    world = World(last_weeks(today))
     assert (world.first_monday, world.date(world.days - 1)) == (MONDAY, date(2026, 11, 15))
 
 
