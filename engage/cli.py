@@ -20,9 +20,11 @@ class Commands(click.Group):
     """The built-in commands and those of the entry points, each loaded only when it is called."""
 
     def list_commands(self, context: click.Context) -> list[str]:
+        """Return the names, sorted."""
         return sorted({*super().list_commands(context), *(e.name for e in _plugged_in())})
 
     def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        """Return a command by name."""
         if command := super().get_command(context, name):
             return command
         for entry in _plugged_in():
@@ -39,7 +41,7 @@ def _plugged_in() -> list[importlib.metadata.EntryPoint]:
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="engage")
 def cli() -> None:
-    """Tells a university which students are quietly disappearing, and never mistakes a silent feed for a silent student."""
+    """Tell a university which students are quietly disappearing, without mistaking a silent feed for a silent student."""
 
 
 cli.add_command(source)

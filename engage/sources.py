@@ -5,17 +5,15 @@ transport or a loader does with the values is not known here.
 """
 
 import os
-import re
 from datetime import date, time, timedelta
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from engage.records import IDENTITY_KINDS, RECORDS, Record
-
-_SECRET = re.compile(r"^\$\{([A-Z][A-Z0-9_]*)\}$")
+from engage.source_values import IN_ENVIRONMENT, ClockTime, Encoding, NamePattern, Secret, YamlWords, ZoneName
 
 
 class ConfigurationError(Exception):
@@ -28,25 +26,16 @@ class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-def _only_from_environment(value: str) -> str:
-    if not _SECRET.match(value):
-        raise ValueError("must be written as ${ENV_NAME}; secrets do not belong in a file")
-    return value
-
-
 def resolve(value: str) -> str:
     """Return `value`, or the environment variable that it names as `${NAME}`.
 
     Raises ConfigurationError when the variable is not set.
     """
-    if not (match := _SECRET.match(value)):
+    if not (match := IN_ENVIRONMENT.match(value)):
         return value
     if (found := os.environ.get(match[1])) is None:
         raise ConfigurationError(f"the environment variable {match[1]} is not set")
     return found
-
-
-Secret = Annotated[str, AfterValidator(_only_from_environment)]
 
 
 class Sftp(Strict):
@@ -61,7 +50,7 @@ class Sftp(Strict):
     known_hosts: str
     """Path of an OpenSSH known_hosts file."""
     folder: str
-    pattern: str
+    pattern: NamePattern
     """Regular expression that a whole file name must match; the groups `from` and `to` (or `day`) name its days."""
     day_format: str = "%Y%m%d"
     settled: Literal["two_looks", "done_file"] = "two_looks"
@@ -90,7 +79,7 @@ class Rest(Strict):
     """Dotted path of the list in the body; None: the body is the list."""
     window_from: str = "from"
     window_to: str = "to"
-    window: timedelta = timedelta(days=1)
+    window: timedelta = Field(default=timedelta(days=1), gt=timedelta())
     start: date | None = None
     """First day to ask for; None: `enabled_from`."""
     paging: Paging
@@ -104,7 +93,7 @@ class FileDrop(Strict):
 
     kind: Literal["file_drop"]
     folder: str
-    pattern: str
+    pattern: NamePattern
     day_format: str = "%Y%m%d"
     settled: Literal["two_looks", "done_file"] = "two_looks"
 
@@ -143,10 +132,10 @@ class Format(Strict):
     """How the bytes read."""
 
     kind: Literal["csv", "jsonl"]
-    encoding: str = "utf-8-sig"
+    encoding: Encoding = "utf-8-sig"
     delimiter: str = ","
     quote: str = '"'
-    time_zone: str = "Europe/London"
+    time_zone: ZoneName = "Europe/London"
     """Zone of times that carry none."""
     footer: str | None = None
     """Regular expression of a line to leave out at the end of the file (totals)."""
@@ -193,7 +182,7 @@ class Source(Strict):
     relation: Literal["append", "replace_days", "snapshot"]
     transport: Transport
     format: Format
-    columns: dict[str, Column]
+    columns: dict[str, Annotated[Column, YamlWords]]
     """Canonical field -> where it comes from."""
     expected_columns: list[str] | None = None
     """Every heading the file has when all is well; None: those of `columns`."""
@@ -201,7 +190,7 @@ class Source(Strict):
     drop: list[Drop] = []
     collapse: Collapse | None = None
     cadence: Literal["several_a_day", "daily", "weekly", "termly"] = "daily"
-    delivered_at: time = time(6, 0)
+    delivered_at: ClockTime = time(6, 0)
     freshness: Freshness = Freshness()
     category: Literal["attendance", "vle", "library_access", "other"] | None = None
     weight: float | None = Field(default=None, gt=0)
@@ -225,7 +214,9 @@ class Source(Strict):
     def _fits_its_record(self) -> Self:
         fields = self.kind.fields
         if unknown := sorted(set(self.columns) - set(fields)):
-            raise ValueError(f"columns: {', '.join(unknown)}: not a field of {self.record} (it has {', '.join(fields)})")
+            raise ValueError(
+                f"columns: {', '.join(unknown)}: not a field of {self.record} (it has {', '.join(fields)})"
+            )
         if missing := [n for n, f in fields.items() if f.required and n not in self.columns]:
             raise ValueError(f"columns: {', '.join(missing)}: required for {self.record}")
         for name, column in self.columns.items():
@@ -237,6 +228,8 @@ class Source(Strict):
             raise ValueError(f"relation: {self.relation} does not fit the record {self.record}")
         if self.relation == "append" and "event_id" not in self.columns:
             raise ValueError("relation: append needs the column event_id")
+        if isinstance(self.transport, Rest) and self.transport.start is None and self.enabled_from is None:
+            raise ValueError("transport.start: required while enabled_from is empty")
         if self.identified_by not in IDENTITY_KINDS:
             raise ValueError(f"identified_by: must be one of {', '.join(IDENTITY_KINDS)}")
         return self
@@ -246,8 +239,14 @@ def load_source(path: Path) -> Source:
     """Read one source file. Raises ConfigurationError naming the file and every wrong key."""
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        raise ConfigurationError(f"{path}: not YAML: {error}") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{path}: cannot be read as UTF-8 text ({type(error).__name__})") from None
+    except yaml.MarkedYAMLError as error:
+        # Not the error itself: it quotes the line, which may hold a secret.
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise ConfigurationError(f"{path}: line {line}: not YAML: {error.problem}") from None
+    except yaml.YAMLError:
+        raise ConfigurationError(f"{path}: not YAML") from None
     try:
         source = Source.model_validate(content)
     except ValidationError as error:

@@ -1,4 +1,4 @@
-"""`engage batch`: what arrived, how good it was, and why something was held. Reads the ledger only, never a row's values."""
+"""`engage batch`: what arrived, how good it was, and why something was held. Reads the ledger, never a row."""
 
 import click
 from psycopg.rows import dict_row
@@ -27,7 +27,9 @@ inner join ops.delivery as d using (delivery_id)
 where b.batch_id = %s
 """
 RULES = """
-select rule_id as rule, scope, is_critical as critical, weight, rows_checked, rows_failed, share_met * 100 as met_pct, problem
+select
+    rule_id as rule, scope, is_critical as critical, weight, rows_checked, rows_failed, share_met * 100 as met_pct,
+    problem
 from ops.rule_result
 where batch_id = %s
 order by share_met, rule_id

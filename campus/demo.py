@@ -1,0 +1,201 @@
+"""The demo: a campus delivers a term, the whole graph runs over it, and the marts are held against the known truth.
+
+Plays time with `ENGAGE_NOW`. What the graph does is not known here; what is printed comes from the warehouse.
+"""
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, date, datetime, time, timedelta
+from pathlib import Path
+
+import click
+import dagster as dg
+from psycopg.rows import dict_row
+
+from campus import truth
+from campus.simulation import Campus
+from campus.world import ZONE, World
+from engage import clock, landing, runtime, warehouse
+from engage.commands.output import show
+from engage.settings import Settings
+from engage.sources import load_sources
+from orchestration import driver
+from orchestration.definitions import build_defs
+
+WEEKS = 12
+MARKER = "this-is-a-demo"
+COMPLETE = "complete"
+LOOK_AGAIN = timedelta(minutes=1)
+
+SOURCES = """
+select
+    b.source_id as source, count(*) as deliveries, count(*) filter (where b.state = 'held') as held,
+    sum(b.rows_accepted)::bigint as rows_accepted, sum(b.rows_quarantined)::bigint as rows_quarantined,
+    avg(b.quality_score) as mean_quality, min(b.quality_score) as lowest_quality, max(d.last_day) as newest_day
+from ops.batch as b
+inner join ops.delivery as d using (delivery_id)
+group by b.source_id
+order by b.source_id
+"""
+HELD = """
+select b.batch_id as batch, b.source_id as source, d.name as delivery, b.quality_score as quality, b.problem as why
+from ops.batch as b
+inner join ops.delivery as d using (delivery_id)
+where b.state = 'held'
+order by b.batch_id
+"""
+SCORES = """
+select
+    week_start, count(score) as students_scored, count(*) - count(score) as without_score,
+    count(*) filter (where score < 350) as below_350, count(*) filter (where score < 300) as below_300,
+    min(array_length(sources_used, 1)) as fewest_sources, max(array_length(sources_used, 1)) as most_sources
+from marts.weekly_score
+group by week_start
+order by week_start
+"""
+DAILY = """
+select student_id, activity_date, source_id, interactions, expected, attended from marts.daily_activity
+where activity_date < %s
+"""
+SILENT = """
+select count(*) filter (where score < 350) as below_350, count(*) as scored
+from marts.weekly_score
+where week_start = %s and score is not null and student_id = any(%s)
+"""
+
+
+class DemoError(Exception):
+    """The demo cannot run over this folder; the message says what to do."""
+
+
+@contextmanager
+def delivering(settings: Settings, fresh: bool) -> Iterator[tuple[Campus, runtime.Runtime]]:
+    """Yield a campus and an installation that pulls from it; both end with the block.
+
+    `fresh` forgets an earlier demo in `settings.home`; what is not a demo's is never touched. Raises DemoError.
+    """
+    home = settings.home
+    if home.exists() and any(home.iterdir()) and not (home / MARKER).exists() and (home / "postgres").exists():
+        raise DemoError(f"{home} holds an installation that is not a demo; set ENGAGE_HOME to another folder")
+    if fresh and (home / MARKER).exists():
+        shutil.rmtree(home)
+    home.mkdir(parents=True, exist_ok=True)
+    (home / MARKER).touch()
+    today = datetime.now(UTC).astimezone(ZONE).date()
+    state = home / "campus" / "campus.json"
+    if state.exists():
+        known = json.loads(state.read_text())["world"]
+        world = World(date.fromisoformat(known["first_monday"]), weeks=int(known["weeks"]))
+    else:
+        # One week more than the demo plays: the present one, which `engage up` goes on to deliver.
+        monday = today - timedelta(days=today.weekday())
+        world = World(monday - timedelta(weeks=WEEKS), weeks=WEEKS + 1)
+    with Campus(home / "campus", world) as campus:
+        os.environ.update(campus.environment)
+        with runtime.running(settings) as run:
+            yield campus, run
+
+
+def play(campus: Campus, run: runtime.Runtime, settings: Settings) -> None:
+    """Let eleven weeks arrive at once and the twelfth day by day; then publish it."""
+    world, defs = campus.world, build_defs(settings)
+    last_week = 7 * (WEEKS - 1)
+    with dg.DagsterInstance.get() as instance:
+        click.secho(f"\n[1/3] Weeks 1-{WEEKS - 1} arrive at once: a backfill is one run", bold=True)
+        arrived = _at(campus, _morning(world, last_week))
+        click.echo(f"{len(arrived)} files and {last_week} days of an API are waiting")
+        # The first of two looks: a file is taken once it has stood still.
+        with warehouse.connect(run.url) as connection:
+            for source in load_sources(settings.config).values():
+                landing.look(connection, source, clock.now())
+        _at(campus, _morning(world, last_week) + LOOK_AGAIN)
+        _done(driver.run_job(defs, instance, "everything", click.echo))
+        click.secho(f"\n[2/3] Week {WEEKS} arrives day by day, noticed by the sensors", bold=True)
+        for day in range(last_week + 1, last_week + 8):
+            arrived = _at(campus, _morning(world, day))
+            click.echo(f"{world.date(day):%a %d %b}: {len(arrived)} files arrived")
+            _done(*driver.tick(defs, instance, say=_indented))
+            _at(campus, _morning(world, day) + LOOK_AGAIN)
+            _done(*driver.tick(defs, instance, say=_indented))
+        _done(driver.run_job(defs, instance, "weekly_scores", click.echo))
+
+
+def _indented(line: str) -> None:
+    click.echo(f"    {line}")
+
+
+def _done(*results: dg.ExecuteInProcessResult) -> None:
+    if failed := [result.run_id for result in results if not result.success]:
+        raise DemoError(f"a run failed: {', '.join(failed)}; `make up` shows it in the UI")
+
+
+def report(campus: Campus, run: runtime.Runtime) -> bool:
+    """Print what was found, and whether the marts say what really happened."""
+    click.secho("\n[3/3] What the warehouse says, and whether it is true", bold=True)
+    end = campus.world.date(7 * WEEKS)
+    folder = campus.write_truth(campus.now)
+    known = json.loads((folder / "truth.json").read_text())
+    with warehouse.connect(run.url) as connection:
+        cursor = connection.cursor(row_factory=dict_row)
+        click.secho("\nSources", bold=True)
+        show(cursor.execute(SOURCES).fetchall(), False, "nothing was delivered")
+        click.secho("\nHeld by the quality gate (none of it is in any mart)", bold=True)
+        show(cursor.execute(HELD).fetchall(), False, "no batch")
+        click.secho("\nWeekly scores", bold=True)
+        show(cursor.execute(SCORES).fetchall(), False, "no week")
+        happened = [row for row in truth.read_daily(folder / "daily_activity.csv") if row.activity_date < end]
+        marts = connection.execute(DAILY, [end]).fetchall()
+        differences = truth.compare_daily(happened, marts)
+        last_week = end - timedelta(days=7)
+        since = last_week - timedelta(days=7)
+        quiet = [s["student_id"] for s in known["silent"] if date.fromisoformat(s["from"]) <= since]
+        found = cursor.execute(SILENT, [last_week, quiet]).fetchone() or {}
+    click.secho("\nAgainst the truth", bold=True)
+    for file in known["files"]:
+        click.echo(f"  {file['fault']:9} {file['file']}, delivered {file['delivered_at'][:16].replace('T', ' ')}")
+    click.echo(
+        f"  of {found['scored']} students who fell silent before the last two weeks, "
+        f"{found['below_350']} are below 350 in the last one"
+    )
+    if differences:
+        click.secho(f"  daily_activity DIFFERS from what happened in {len(differences)} source-days:", fg="red")
+        for line in differences[:20]:
+            click.echo(f"    {line}")
+    else:
+        click.secho(f"  daily_activity: all {len(marts):,} rows are true, none missing, none doubled", fg="green")
+    return not differences
+
+
+def _morning(world: World, day: int) -> datetime:
+    """Return 06:30 local on day number `day`: the night's files are there, and a Monday's publication is due."""
+    return datetime.combine(world.date(day), time(6, 30), ZONE)
+
+
+def _at(campus: Campus, now: datetime) -> list[str]:
+    """Make it `now` for the campus and for the graph; return what the campus delivered."""
+    os.environ["ENGAGE_NOW"] = now.isoformat()
+    return campus.advance(now)
+
+
+def demo(settings: Settings) -> bool:
+    """Play the demo and report. True: the marts agree with the truth."""
+    with delivering(settings, fresh=True) as (campus, run):
+        click.echo(f"{campus.world.students:,} students, {WEEKS} teaching weeks, delivered by SFTP and HTTP.")
+        play(campus, run, settings)
+        agrees = report(campus, run)
+    (settings.home / MARKER).write_text(COMPLETE)
+    click.echo(f"\nEverything lies in {_short(settings.home)}. See it in the Dagster UI: make up")
+    return agrees
+
+
+def is_complete(settings: Settings) -> bool:
+    """Say whether a demo was played to its end in `settings.home`."""
+    return (settings.home / MARKER).exists() and (settings.home / MARKER).read_text() == COMPLETE
+
+
+def _short(path: Path) -> str:
+    """Return a path as a user in the checkout would write it."""
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)

@@ -1,0 +1,81 @@
+"""What a folder's listing means, wherever the folder is: which names concern a source, their days, which are whole.
+
+No I/O here; SFTP and file drop list and read in their own modules.
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+
+from engage.connectors import Remote
+from engage.sources import FileDrop, Sftp
+
+MARKER = ".done"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One line of a listing. Bytes of the name that are not UTF-8 stand in it as surrogates (PEP 383)."""
+
+    name: str
+    size_bytes: int
+    modified: float
+    """Seconds since the epoch."""
+    is_file: bool
+
+
+def remotes(transport: Sftp | FileDrop, entries: Iterable[Entry]) -> list[Remote]:
+    """Return the entries that concern the source. Other names and marker files are left out."""
+    present = {entry.name: entry for entry in entries}
+    pattern = re.compile(transport.pattern)
+    found = []
+    for entry in present.values():
+        shown = entry.name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+        is_undecodable = shown != entry.name
+        match = pattern.fullmatch(entry.name)
+        is_marker = transport.settled == "done_file" and entry.name.endswith(MARKER)
+        if is_marker or (match is None and not is_undecodable):
+            continue
+        problem, first_day, last_day = None, None, None
+        if is_undecodable or match is None:
+            problem = "its name is not UTF-8; rename it at the sender"
+        elif not entry.is_file:
+            problem = "it is not a regular file"
+        else:
+            try:
+                first_day, last_day = _days(match, transport.day_format)
+            except ValueError:
+                problem = f"its name matches the pattern, but its days do not read as {transport.day_format}"
+        found.append(
+            Remote(
+                name=shown,
+                size_bytes=entry.size_bytes,
+                modified_at=datetime.fromtimestamp(entry.modified, UTC),
+                first_day=first_day,
+                last_day=last_day,
+                is_whole=_is_whole(entry, present) if transport.settled == "done_file" else None,
+                problem=problem,
+            )
+        )
+    return found
+
+
+def _days(match: re.Match[str], day_format: str) -> tuple[date | None, date | None]:
+    """Return the days that the groups `day`, or `from` and `to`, name. Raises ValueError."""
+    groups = match.groupdict()
+    first, last = groups.get("day") or groups.get("from"), groups.get("day") or groups.get("to")
+    if first is None or last is None:
+        return None, None
+    days = datetime.strptime(first, day_format).date(), datetime.strptime(last, day_format).date()
+    if days[0] > days[1]:
+        raise ValueError("the last day is before the first")
+    return days
+
+
+def _is_whole(entry: Entry, present: dict[str, Entry]) -> bool | None:
+    marker = present.get(entry.name + MARKER)
+    if marker is None:
+        return False
+    # A marker older than its file is from an earlier delivery under the same name and says nothing about this one.
+    return True if marker.modified >= entry.modified else None

@@ -1,0 +1,160 @@
+"""Files on an SFTP server, with its host key always checked.
+
+Listing and downloading only; which names matter is `files.py`, what becomes of the bytes is `engage.landing`.
+"""
+
+import asyncio
+import contextlib
+import stat
+from collections.abc import AsyncIterator, Iterator, Sequence
+from datetime import datetime
+from pathlib import Path
+
+import asyncssh
+
+from engage.connectors import AccessError, Remote, TransportError
+from engage.connectors.files import Entry, remotes
+from engage.sources import ConfigurationError, Sftp, resolve
+from engage.warehouse import Connection
+
+AT_ONCE = 32
+"""Downloads in flight on one connection."""
+BLOCK_BYTES = 4 * 2**20
+TIMEOUT_S = 60.0
+"""Longest silence of a server, for a single answer; a slow listing or a large file may take many answers."""
+KEEPALIVE_S = 15
+
+# Below warnings asyncssh writes several lines per file.
+asyncssh.set_log_level("WARNING")
+
+
+class SftpConnector:
+    """One folder of one server."""
+
+    def __init__(self, transport: Sftp) -> None:
+        self._transport = transport
+        self._host = resolve(transport.host)
+        self._user = resolve(transport.username)
+        self._folder = resolve(transport.folder).rstrip("/") or "/"
+        self._known_hosts = resolve(transport.known_hosts)
+        self._private_key = resolve(transport.private_key)
+        try:
+            self._port = int(resolve(str(transport.port)))
+        except ValueError as error:
+            raise ConfigurationError(f"transport.port of {self._host}: must be a number") from error
+        self._server = f"{self._host}:{self._port}"
+
+    def list(self, connection: Connection, now: datetime) -> Sequence[Remote]:
+        """See Connector."""
+        with self._explained(), asyncio.Runner() as runner:
+            return remotes(self._transport, runner.run(self._entries()))
+
+    def fetch(self, remotes: Sequence[Remote], into: Path) -> Iterator[tuple[Remote, Path]]:
+        """See Connector. A file that may not be read is reported (AccessError) after the others were yielded."""
+        refused: list[str] = []
+        with self._explained(), asyncio.Runner() as runner:
+            session = self._session()
+            sftp = runner.run(session.__aenter__())
+            try:
+                for start in range(0, len(remotes), AT_ONCE):
+                    some = {into / str(start + n): r for n, r in enumerate(remotes[start : start + AT_ONCE])}
+                    results = runner.run(self._download_all(sftp, some))
+                    yield from ((some[path], path) for path, result in results.items() if result is True)
+                    for path, result in results.items():
+                        if isinstance(result, asyncssh.SFTPPermissionDenied):
+                            refused.append(some[path].name)
+                        elif isinstance(result, BaseException):
+                            raise result
+            finally:
+                runner.run(session.__aexit__(None, None, None))
+        if refused:
+            raise AccessError(f"{self._server}: {self._user} may not read {', '.join(refused)}; give it the right to")
+
+    @contextlib.asynccontextmanager
+    async def _session(self) -> AsyncIterator[asyncssh.SFTPClient]:
+        async with (
+            asyncssh.connect(
+                self._host,
+                self._port,
+                username=self._user,
+                client_keys=[self._key()],
+                known_hosts=self._trusted(),
+                preferred_auth="publickey",
+                # Nothing from the account that happens to run us: no ~/.ssh/config, no agent.
+                config=None,
+                agent_path=None,
+                connect_timeout=TIMEOUT_S,
+                login_timeout=TIMEOUT_S,
+                keepalive_interval=KEEPALIVE_S,
+            ) as connection,
+            connection.start_sftp_client(path_errors="surrogateescape") as sftp,
+        ):
+            yield sftp
+
+    async def _entries(self) -> Sequence[Entry]:
+        async with self._session() as sftp:
+            found = []
+            listing = sftp.scandir(self._folder)
+            while (name := await asyncio.wait_for(anext(listing, None), TIMEOUT_S)) is not None:
+                is_file = stat.S_ISREG(name.attrs.permissions) if name.attrs.permissions is not None else True
+                found.append(Entry(name.filename, name.attrs.size or 0, name.attrs.mtime or 0, is_file))
+            return found
+
+    async def _download_all(
+        self, sftp: asyncssh.SFTPClient, some: dict[Path, Remote]
+    ) -> dict[Path, bool | BaseException]:
+        results = await asyncio.gather(*(self._download(sftp, r, p) for p, r in some.items()), return_exceptions=True)
+        return dict(zip(some, results, strict=True))
+
+    async def _download(self, sftp: asyncssh.SFTPClient, remote: Remote, path: Path) -> bool:
+        """Return whether the file is still, after reading, what was listed."""
+        address, size, received = f"{self._folder}/{remote.name}", remote.size_bytes or 0, 0
+        try:
+            async with asyncio.timeout(TIMEOUT_S) as limit, sftp.open(address, "rb") as file:
+                with path.open("wb") as copy:
+                    while received < size and (block := await file.read(min(BLOCK_BYTES, size - received))):
+                        received += copy.write(block)
+                        limit.reschedule(asyncio.get_running_loop().time() + TIMEOUT_S)
+                now = await sftp.stat(address)
+        except (asyncssh.SFTPNoSuchFile, asyncssh.SFTPNoSuchPath):
+            return False
+        return bool(received == size == now.size and now.mtime == int(remote.modified_at.timestamp()))
+
+    def _key(self) -> asyncssh.SSHKey:
+        try:
+            return asyncssh.read_private_key(self._private_key)
+        except (OSError, ValueError) as error:
+            raise AccessError(
+                f"{self._server}: the private key that {self._transport.private_key} names cannot be read "
+                f"({type(error).__name__}); name an unencrypted key file that we may read"
+            ) from None
+
+    def _trusted(self) -> asyncssh.SSHKnownHosts:
+        try:
+            return asyncssh.read_known_hosts(self._known_hosts)
+        except (OSError, ValueError) as error:
+            raise AccessError(
+                f"{self._server}: known_hosts {self._known_hosts} cannot be read ({type(error).__name__}); "
+                "write the server's host key into it, as its administrator gives it"
+            ) from error
+
+    @contextlib.contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except (asyncssh.HostKeyNotVerifiable, asyncssh.KeyExchangeFailed) as error:
+            raise AccessError(
+                f"{self._server}: its host key is not the one in {self._known_hosts}, or not there at all; ask its "
+                "administrator for the key's fingerprint and only then correct the file"
+            ) from error
+        except asyncssh.PermissionDenied as error:
+            raise AccessError(
+                f"{self._server}: refuses the key of {self._user}; have its public key authorised"
+            ) from error
+        except (asyncssh.SFTPNoSuchFile, asyncssh.SFTPNoSuchPath, asyncssh.SFTPPermissionDenied) as error:
+            raise AccessError(
+                f"{self._server}: folder {self._folder} is missing or may not be read by {self._user}; "
+                "create it or give the right"
+            ) from error
+        except (OSError, asyncssh.Error) as error:
+            raise TransportError(f"{self._server}: {type(error).__name__}: {error}".rstrip(": ")) from error

@@ -1,0 +1,160 @@
+"""Real servers on loopback for the transports: an asyncssh SFTP server with faults on demand, and source files for it."""
+
+import asyncio
+import os
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import asyncssh
+import pytest
+
+from engage.sources import Source
+
+NOW = datetime(2026, 10, 10, 6, tzinfo=UTC)
+Loop = asyncio.AbstractEventLoop
+
+
+@pytest.fixture(scope="session")
+def loop() -> Iterator[Loop]:
+    """An event loop in a thread of its own, for servers."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    yield loop
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join()
+    loop.close()
+
+
+@dataclass
+class Server:
+    """A running SFTP server over `folder`."""
+
+    folder: Path
+    port: int
+    known_hosts: Path
+    client_key: Path
+    faults: dict[str, Any] = field(default_factory=dict)
+    """on_open(path): called before a file is opened for reading; drop_after: connections break at that many opened
+    files; listing_s: seconds before each name."""
+    connections: int = 0
+
+    def write(self, name: str | bytes, content: bytes = b"a,b\n1,2\n", at: datetime = NOW) -> Path:
+        path = self.folder / os.fsdecode(name)
+        path.write_bytes(content)
+        os.utime(path, (at.timestamp(), at.timestamp()))
+        return path
+
+
+@pytest.fixture(scope="session")
+def keys(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("keys")
+    for name in ("host", "other_host", "client", "stranger"):
+        key = asyncssh.generate_private_key("ssh-ed25519")
+        key.write_private_key(folder / name)
+        key.write_public_key(folder / f"{name}.pub")
+    return {path.name: path for path in folder.iterdir()}
+
+
+@pytest.fixture
+def server(tmp_path: Path, keys: dict[str, Path], loop: Loop, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    folder = tmp_path / "served"
+    (folder / "out").mkdir(parents=True)
+    running = Server(folder / "out", 0, tmp_path / "known_hosts", keys["client"])
+
+    class Faulty(asyncssh.SFTPServer):  # type: ignore[misc]
+        def __init__(self, channel: asyncssh.SSHServerChannel) -> None:
+            super().__init__(channel, chroot=os.fsencode(folder))
+            self.opened = 0
+            running.connections += 1
+
+        def open(self, path: bytes, pflags: int, attrs: asyncssh.SFTPAttrs) -> object:
+            self.opened += 1
+            if self.opened > running.faults.get("drop_after", float("inf")):
+                channel.get_connection().abort()
+            if on_open := running.faults.get("on_open"):
+                on_open(path)
+            return super().open(path, pflags, attrs)
+
+        async def scandir(self, path: bytes) -> AsyncIterator[asyncssh.SFTPName]:
+            async for name in super().scandir(path):
+                if delay := running.faults.get("listing_s"):
+                    await asyncio.sleep(delay)
+                yield name
+
+    async def start() -> asyncssh.SSHAcceptor:
+        return await asyncssh.listen(
+            "127.0.0.1",
+            0,
+            server_host_keys=[keys["host"]],
+            authorized_client_keys=str(keys["client.pub"]),
+            sftp_factory=Faulty,
+        )
+
+    async def stop(acceptor: asyncssh.SSHAcceptor) -> None:
+        acceptor.close()
+        await acceptor.wait_closed()
+
+    acceptor = asyncio.run_coroutine_threadsafe(start(), loop).result()
+    running.port = acceptor.get_port()
+    running.known_hosts.write_text(f"[127.0.0.1]:{running.port} {keys['host.pub'].read_text()}")
+    monkeypatch.setenv("TEST_SFTP_KEY", str(keys["client"]))
+    monkeypatch.setenv("TEST_SFTP_PORT", str(running.port))
+    yield running
+    asyncio.run_coroutine_threadsafe(stop(acceptor), loop).result()
+
+
+SourceFactory = Callable[..., Source]
+
+
+def make_source(transport: dict[str, Any], **changes: Any) -> Source:
+    """Return a source as its YAML file would give it."""
+    return Source.model_validate(
+        {
+            "id": "gate",
+            "title": "Library gate",
+            "system": "gates",
+            "description": "Swipes",
+            "record": "activity",
+            "relation": "replace_days",
+            "transport": transport,
+            "format": {"kind": "csv"},
+            "columns": {"student_ref": {"name": "USERNAME"}, "occurred_at": {"name": "AT", "formats": ["iso8601"]}},
+            "category": "library_access",
+            "enabled_from": "2026-10-01",
+            "owner": {"name": "Owner", "email": "owner@example.ac.uk"},
+            "privacy": {"lawful_basis": "public task", "dpia_reference": "D-1", "retention_days": 400},
+            **changes,
+        }
+    )
+
+
+@pytest.fixture
+def sftp_source(server: Server) -> SourceFactory:
+    """Return a function that makes a source on `server`, with changes of its transport."""
+
+    def make(**changes: Any) -> Source:
+        return make_source(
+            {
+                "kind": "sftp",
+                "host": "127.0.0.1",
+                "port": "${TEST_SFTP_PORT}",
+                "username": "engage",
+                "private_key": "${TEST_SFTP_KEY}",
+                "known_hosts": str(server.known_hosts),
+                "folder": "/out",
+                "pattern": r"gate_(?P<day>\d{8}).*\.csv",
+                **changes,
+            }
+        )
+
+    return make
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> str:
+    return str(tmp_path / "store")
