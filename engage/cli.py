@@ -41,7 +41,7 @@ def _plugged_in() -> list[importlib.metadata.EntryPoint]:
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="engage")
 def cli() -> None:
-    """Tell a university which students are quietly disappearing, without mistaking a silent feed for a silent student."""
+    """Tell a university which students are quietly disappearing, never mistaking a silent feed for one."""
 
 
 cli.add_command(source)
