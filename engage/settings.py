@@ -22,6 +22,8 @@ class Settings:
     expectations: Path = PROJECT / "expectations"
     """Folder of the expectation suites, one YAML file per source."""
     dbt_project: Path = PROJECT / "dbt_project"
+    dagster_url: str | None = None
+    """`postgresql://...` of Dagster's own storage (`ENGAGE_DAGSTER_URL`); None: a database beside the warehouse."""
 
     @classmethod
     def from_environment(cls) -> "Settings":
@@ -32,4 +34,5 @@ class Settings:
             home=home,
             database_url=os.environ.get("ENGAGE_DATABASE_URL") or None,
             landing_url=os.environ.get("ENGAGE_LANDING_URL") or str(home / "landing"),
+            dagster_url=os.environ.get("ENGAGE_DAGSTER_URL") or None,
         )

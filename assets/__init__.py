@@ -1,0 +1,28 @@
+"""What is materialised, in the order data flows: feeds, quality gate, warehouse. Thin factories over the source files,
+the suites and dbt's manifest; what happens to a delivery or a number is engage's and dbt's.
+"""
+
+import dagster as dg
+
+from assets.feeds import landing_asset
+from assets.freshness import freshness_checks
+from assets.manifest import Node
+from assets.quality_gate import gate_asset
+from assets.warehouse import warehouse_asset
+from engage.settings import Settings
+from engage.sources import Source
+from engage.suites import Suite
+
+
+def all_assets(
+    sources: dict[str, Source], suites: dict[str, Suite], manifest: Node, settings: Settings
+) -> list[dg.AssetsDefinition]:
+    """Return every asset of the graph, left to right."""
+    return [
+        *(landing_asset(source, settings) for source in sources.values()),
+        *(gate_asset(source, suites[source.id], sources, settings) for source in sources.values()),
+        warehouse_asset(manifest, sources, settings),
+    ]
+
+
+__all__ = ["all_assets", "freshness_checks"]

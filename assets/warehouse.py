@@ -1,0 +1,74 @@
+"""The `staging`, `intermediate` and `marts` groups: every dbt model as an asset, every dbt test as its check.
+
+One step that a run selects from: every day what is tagged `daily` (and what it is made from), every week all of it, so
+that no score is made before the days it rests on. engage.dbt runs dbt in this process; which days and weeks are rebuilt
+stands in ops tables.
+"""
+
+from collections.abc import Collection, Iterator, Sequence
+
+import dagster as dg
+
+from assets.manifest import Node, Warehouse, read_manifest
+from assets.resources import WarehouseResource, readable_failures
+from engage import clock, configuration, dbt, health, weekly
+from engage.settings import Settings
+from engage.sources import Source
+from engage.warehouse import Connection
+
+Result = dg.MaterializeResult | dg.AssetCheckResult  # type: ignore[type-arg]
+POOL = "dbt"
+
+
+def warehouse_asset(manifest: Node, sources: dict[str, Source], settings: Settings) -> dg.AssetsDefinition:
+    """Return the step over the models of `manifest`; a run may select any of them."""
+    models = read_manifest(manifest, sources)
+    ids = {spec.key: unique_id for unique_id, spec in models.specs.items()}
+
+    @dg.multi_asset(
+        name="warehouse",
+        specs=list(models.specs.values()),
+        check_specs=list(models.checks.values()),
+        can_subset=True,
+        pool=POOL,
+    )
+    def _warehouse(context: dg.AssetExecutionContext, warehouse: WarehouseResource) -> Iterator[Result]:
+        wanted = {ids[key] for key in context.selected_asset_keys}
+        with readable_failures(), warehouse.connect() as connection:
+            configuration.sync(connection, settings.config, sources, clock.now())
+            if wanted - models.daily:
+                context.log.info(f"{weekly.request_due_weeks(connection, clock.now())} weeks to score")
+        with readable_failures():
+            names = sorted(unique_id.rpartition(".")[2] for unique_id in wanted)
+            results = dbt.build(warehouse.address, " ".join(names), settings.home)
+        with readable_failures(), warehouse.connect() as connection:
+            yield from _events(results, models, wanted, context.selected_asset_check_keys, connection)
+
+    return _warehouse
+
+
+def _events(
+    results: Sequence[dbt.NodeResult],
+    models: Warehouse,
+    wanted: Collection[str],
+    checks: Collection[dg.AssetCheckKey],
+    connection: Connection,
+) -> Iterator[Result]:
+    """Turn dbt's results into Dagster's. Tests of models that were not selected are left out."""
+    for result in results:
+        if result.unique_id in wanted and result.status == "success":
+            schema, table = models.specs[result.unique_id].key.path
+            counts = {"rows_changed": result.rows_affected} if result.rows_affected is not None else {}
+            if schema == "marts":
+                counts["dagster/row_count"] = health.table_rows(connection, schema, table)
+            yield dg.MaterializeResult(
+                asset_key=models.specs[result.unique_id].key, metadata={"seconds": round(result.seconds, 2), **counts}
+            )
+        elif (check := models.checks.get(result.unique_id)) and check.key in checks and result.status != "skipped":
+            yield dg.AssetCheckResult(
+                asset_key=check.asset_key,
+                check_name=check.name,
+                passed=result.status == "pass",
+                severity=dg.AssetCheckSeverity.WARN if result.status == "warn" else dg.AssetCheckSeverity.ERROR,
+                metadata={"rows_failed": result.failures or 0, "seconds": round(result.seconds, 2)},
+            )

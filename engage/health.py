@@ -1,0 +1,185 @@
+"""What the ledger says about a source: its latest deliveries and batches, its rules, how fresh its data is.
+
+Reading only, and never a row's values: what is returned here may be shown to anybody who runs the system.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from typing import Literal
+from zoneinfo import ZoneInfo
+
+import psycopg
+from psycopg.rows import class_row
+
+from engage.sources import Source
+from engage.warehouse import Connection
+
+
+@dataclass(frozen=True)
+class DeliveryRow:
+    """One line of `ops.delivery`."""
+
+    name: str
+    size_bytes: int
+    first_day: date | None
+    last_day: date | None
+    landed_at: datetime
+
+
+@dataclass(frozen=True)
+class BatchRow:
+    """One line of `ops.batch`, with the name and days of its delivery."""
+
+    batch_id: int
+    name: str
+    first_day: date | None
+    last_day: date | None
+    state: str
+    quality_score: float | None
+    rows_read: int | None
+    rows_dropped: int | None
+    rows_accepted: int | None
+    rows_quarantined: int | None
+    problem: str | None
+
+
+@dataclass(frozen=True)
+class RuleRow:
+    """A rule's results summed over some batches."""
+
+    rule_id: str
+    rows_checked: int
+    rows_failed: int
+    share_met: float
+    files_broken: int
+    is_met: bool
+
+
+@dataclass(frozen=True)
+class Freshness:
+    """How old a source's newest data is, quiet weekdays not counted."""
+
+    state: Literal["fresh", "warning", "stale", "disabled"]
+    data_until: datetime | None
+    age_h: float | None
+
+
+BATCHES = """
+select
+    b.batch_id, d.name, d.first_day, d.last_day, b.state, b.quality_score, b.rows_read, b.rows_dropped, b.rows_accepted,
+    b.rows_quarantined, b.problem
+from ops.batch as b
+inner join ops.delivery as d using (delivery_id)
+"""
+RULES = """
+select
+    rule_id,
+    coalesce(sum(rows_checked), 0)::bigint as rows_checked,
+    coalesce(sum(rows_failed), 0)::bigint as rows_failed,
+    avg(share_met) as share_met,
+    count(*) filter (where share_met < 1 or problem is not null) as files_broken,
+    bool_and(share_met >= 1 and problem is null) as is_met
+from ops.rule_result
+where batch_id = any(%s)
+group by rule_id
+"""
+DATA_UNTIL = """
+select
+    p.time_zone,
+    greatest(
+        (select (max(day) + 1)::timestamp at time zone p.time_zone from ops.coverage where source_id = %(source)s),
+        (select max(last_event_at) from ops.batch where source_id = %(source)s and state = 'published')
+    ) as data_until
+from ops.scoring_parameter as p
+"""
+
+
+@dataclass(frozen=True)
+class _DataUntil:
+    time_zone: str
+    data_until: datetime | None
+
+
+def latest_deliveries(connection: Connection, source_id: str, limit: int = 10) -> list[DeliveryRow]:
+    """Return the newest deliveries of a source, newest first."""
+    return (
+        connection.cursor(row_factory=class_row(DeliveryRow))
+        .execute(
+            "select name, size_bytes, first_day, last_day, landed_at from ops.delivery where source_id = %s"
+            " order by landed_at desc, version_at desc, delivery_id desc limit %s",
+            [source_id, limit],
+        )
+        .fetchall()
+    )
+
+
+def batches(connection: Connection, batch_ids: Sequence[int]) -> list[BatchRow]:
+    """Return these batches in the order of their deliveries' days and versions."""
+    query = BATCHES + "where b.batch_id = any(%s) order by d.version_at, b.batch_id"
+    return connection.cursor(row_factory=class_row(BatchRow)).execute(query, [list(batch_ids)]).fetchall()
+
+
+def latest_batch(connection: Connection, source_id: str) -> list[BatchRow]:
+    """Return the newest finished batch of a source in a list, or an empty list."""
+    query = (
+        BATCHES + "where b.source_id = %s and b.state <> 'loading' order by d.version_at desc, batch_id desc limit 1"
+    )
+    return connection.cursor(row_factory=class_row(BatchRow)).execute(query, [source_id]).fetchall()
+
+
+def held_batches(connection: Connection, source_id: str) -> list[BatchRow]:
+    """Return the batches of a source that wait for a person or a correction, newest first."""
+    query = BATCHES + "where b.source_id = %s and b.state = 'held' order by d.version_at desc, batch_id desc"
+    return connection.cursor(row_factory=class_row(BatchRow)).execute(query, [source_id]).fetchall()
+
+
+def rule_totals(connection: Connection, batch_ids: Sequence[int]) -> dict[str, RuleRow]:
+    """Return per rule what it said over these batches."""
+    rows = connection.cursor(row_factory=class_row(RuleRow)).execute(RULES, [list(batch_ids)]).fetchall()
+    return {row.rule_id: row for row in rows}
+
+
+def table_rows(connection: Connection, schema: str, table: str) -> int:
+    """Count the rows of a table; of one with over a million, say what Postgres estimates."""
+    name = psycopg.sql.Identifier(schema, table)
+    estimate = "select reltuples::bigint from pg_class where oid = %s::regclass"
+    count = psycopg.sql.SQL("select count(*) from {}").format(name)
+    for query, arguments in ((estimate, [name.as_string(connection)]), (count, [])):
+        (rows,) = connection.execute(query, arguments).fetchall()[0]
+        if isinstance(rows, int) and rows > 1_000_000:
+            break
+    return int(str(rows))
+
+
+def freshness(connection: Connection, source: Source, now: datetime) -> Freshness:
+    """Judge a source by the newest moment its published data speaks for: end of the last covered day, or an event."""
+    found = connection.cursor(row_factory=class_row(_DataUntil)).execute(DATA_UNTIL, {"source": source.id}).fetchone()
+    if found is None or found.data_until is None:
+        return Freshness("disabled" if _is_off(source, now.date()) else "stale", None, None)
+    zone = ZoneInfo(found.time_zone)
+    age_h = _hours_counted(found.data_until.astimezone(zone), now.astimezone(zone), source.freshness.quiet_weekdays)
+    if _is_off(source, now.astimezone(zone).date()):
+        return Freshness("disabled", found.data_until, age_h)
+    limits = source.freshness
+    state: Literal["fresh", "warning", "stale"] = (
+        "stale" if age_h > limits.fail_after_h else "warning" if age_h > limits.warn_after_h else "fresh"
+    )
+    return Freshness(state, found.data_until, age_h)
+
+
+def _is_off(source: Source, day: date) -> bool:
+    return day < (source.enabled_from or date.min) or day >= (source.disabled_from or date.max)
+
+
+def _hours_counted(since: datetime, until: datetime, quiet: Sequence[str]) -> float:
+    """Return the hours from `since` to `until` (same zone) without those that fall on quiet weekdays; at least 0."""
+    hours, cursor = 0.0, since
+    while cursor < until:
+        midnight = datetime.combine(cursor.date() + timedelta(days=1), time(), cursor.tzinfo)
+        end = min(midnight, until)
+        if f"{cursor:%a}" not in quiet:
+            # Wall-clock subtraction within a zone ignores a clock change; the instants do not.
+            hours += (end.timestamp() - cursor.timestamp()) / 3600
+        cursor = end
+    return hours

@@ -1,0 +1,117 @@
+"""The sensors: one per source that looks for settled deliveries, and one that looks for days to rebuild.
+
+They ask the ledger what is waiting and request a run; the cursor only remembers what was asked for, so that a run that
+fails is asked for again, later and later. Nothing is fetched or written here but the sightings.
+"""
+
+import json
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+import dagster as dg
+
+from assets.naming import landing_key, raw_key
+from assets.resources import WarehouseResource, readable_failures
+from engage import clock, landing, weekly
+from engage.connectors import Remote, TransportError
+from engage.sources import Source
+from orchestration.jobs import DAILY, INGEST
+
+SOURCE_TAG = "engage/source"
+FIRST_WAIT, LONGEST_WAIT = timedelta(minutes=1), timedelta(hours=1)
+IN_PROGRESS = [
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+]
+
+
+def arrival_sensor(source: Source) -> dg.SensorDefinition:
+    """Return the sensor `<source>_arrivals`."""
+
+    @dg.sensor(
+        name=f"{source.id}_arrivals",
+        job_name=INGEST,
+        minimum_interval_seconds=30,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description=f"Asks for a run when a settled delivery of {source.title} is not in the ledger.",
+    )
+    def _arrivals(context: dg.SensorEvaluationContext, warehouse: WarehouseResource) -> dg.SensorResult:
+        if _in_progress(context.instance, dg.RunsFilter(tags={SOURCE_TAG: source.id}, statuses=IN_PROGRESS)):
+            return _skip(context, "A run of this source is still in progress.")
+        try:
+            with warehouse.connect() as connection:
+                settled = landing.look(connection, source, clock.now())
+        except TransportError as error:
+            # Transient: the next look may succeed, and the freshness check speaks up if none does.
+            return _skip(context, f"Not reachable now: {error}")
+        if not settled:
+            return _skip(context, "Nothing new has settled.")
+        return _ask(
+            context,
+            _said_of(settled),
+            f"{len(settled)} settled, the newest {settled[-1].name}",
+            dg.RunRequest(
+                asset_selection=[landing_key(source), raw_key(source)],
+                tags={SOURCE_TAG: source.id, "engage/deliveries": str(len(settled))},
+            ),
+        )
+
+    return _arrivals
+
+
+def touched_days_sensor() -> dg.SensorDefinition:
+    """Return the sensor that turns any number of ingests into one rebuild of the days they changed."""
+
+    @dg.sensor(
+        name="touched_days",
+        job_name=DAILY,
+        minimum_interval_seconds=30,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Asks for the rebuild of the days whose published rows changed.",
+    )
+    def _touched_days(context: dg.SensorEvaluationContext, warehouse: WarehouseResource) -> dg.SensorResult:
+        if _in_progress(context.instance, dg.RunsFilter(job_name=DAILY, statuses=IN_PROGRESS)):
+            return _skip(context, "A rebuild is still in progress.")
+        with readable_failures(), warehouse.connect() as connection:
+            touched = weekly.touched_days(connection)
+        if touched.last_at is None:
+            return _skip(context, "No day has changed.")
+        said = {"last_at": touched.last_at.isoformat(), "days": touched.days}
+        return _ask(context, said, f"{touched.days} days of sources changed", dg.RunRequest())
+
+    return _touched_days
+
+
+def _in_progress(instance: dg.DagsterInstance, runs: dg.RunsFilter) -> bool:
+    return bool(instance.get_run_records(runs, limit=1))
+
+
+def _said_of(settled: Sequence[Remote]) -> dict[str, object]:
+    """Return what identifies a wish: the newest files' own time and names, and how many wait."""
+    newest = max(remote.modified_at for remote in settled)
+    names = sorted(remote.name for remote in settled if remote.modified_at == newest)
+    return {"newest": newest.isoformat(), "names": names[:20], "settled": len(settled)}
+
+
+def _ask(
+    context: dg.SensorEvaluationContext, wish: dict[str, object], reason: str, request: dg.RunRequest
+) -> dg.SensorResult:
+    """Request a run, unless the same was asked for in vain just now. No run_key: that is remembered for ever."""
+    before = json.loads(context.cursor or "{}")
+    attempt = before["attempt"] + 1 if before.get("wish") == wish else 1
+    if attempt > 1:
+        wait = min(FIRST_WAIT * 2 ** (attempt - 2), LONGEST_WAIT)
+        again = datetime.fromisoformat(before["asked_at"]) + wait
+        if clock.now() < again:
+            return _skip(context, f"{reason}; asked for {attempt - 1} times in vain, again at {again:%H:%M:%S} UTC.")
+    context.log.info(reason)
+    cursor = {"wish": wish, "attempt": attempt, "asked_at": clock.now().isoformat()}
+    request = request.with_replaced_attrs(tags={**request.tags, "engage/attempt": str(attempt), "engage/why": reason})
+    return dg.SensorResult(run_requests=[request], cursor=json.dumps(cursor))
+
+
+def _skip(context: dg.SensorEvaluationContext, reason: str) -> dg.SensorResult:
+    return dg.SensorResult(skip_reason=reason, cursor=context.cursor)
