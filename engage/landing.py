@@ -95,9 +95,11 @@ def land(
     """
     survey = _survey(connection, source, now)
     report = LandingReport(waiting=survey.waiting, problems=survey.problems, newest=survey.newest)
+    if not (ready := survey.ready[:limit]):
+        return report
     store = _Store(store_url)
     with store.scratch() as scratch:
-        for remote, path in connector_for(source).fetch(survey.ready[:limit], scratch):
+        for remote, path in connector_for(source).fetch(ready, scratch):
             delivery, is_new = _land_one(connection, source, store, remote, path, now)
             path.unlink(missing_ok=True)
             if is_new:
@@ -105,7 +107,7 @@ def land(
             else:
                 report.duplicates += 1
             if (done := len(report.landed) + report.duplicates) % _SAY_EVERY == 0:
-                logger.info("%s: %d of %d fetched", source.id, done, len(survey.ready[:limit]))
+                logger.info("%s: %d of %d fetched", source.id, done, len(ready))
     return report
 
 

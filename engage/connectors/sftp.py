@@ -6,7 +6,7 @@ Listing and downloading only; which names matter is `files.py`, what becomes of 
 import asyncio
 import contextlib
 import stat
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -54,11 +54,11 @@ class SftpConnector:
         refused: list[str] = []
         with self._explained(), asyncio.Runner() as runner:
             session = self._session()
-            sftp = runner.run(session.__aenter__())
+            connection, sftp = runner.run(session.__aenter__())
             try:
                 for start in range(0, len(remotes), AT_ONCE):
                     some = {into / str(start + n): r for n, r in enumerate(remotes[start : start + AT_ONCE])}
-                    results = runner.run(self._download_all(sftp, some))
+                    results = runner.run(self._download_all(connection, sftp, some))
                     yield from ((some[path], path) for path, result in results.items() if result is True)
                     for path, result in results.items():
                         if isinstance(result, asyncssh.SFTPPermissionDenied):
@@ -71,51 +71,53 @@ class SftpConnector:
             raise AccessError(f"{self._server}: {self._user} may not read {', '.join(refused)}; give it the right to")
 
     @contextlib.asynccontextmanager
-    async def _session(self) -> AsyncIterator[asyncssh.SFTPClient]:
-        async with (
-            asyncssh.connect(
-                self._host,
-                self._port,
-                username=self._user,
-                client_keys=[self._key()],
-                known_hosts=self._trusted(),
-                preferred_auth="publickey",
-                # Nothing from the account that happens to run us: no ~/.ssh/config, no agent.
-                config=None,
-                agent_path=None,
-                connect_timeout=TIMEOUT_S,
-                login_timeout=TIMEOUT_S,
-                keepalive_interval=KEEPALIVE_S,
-            ) as connection,
-            connection.start_sftp_client(path_errors="surrogateescape") as sftp,
-        ):
-            yield sftp
+    async def _session(self) -> AsyncIterator[tuple[asyncssh.SSHClientConnection, asyncssh.SFTPClient]]:
+        async with asyncssh.connect(
+            self._host,
+            self._port,
+            username=self._user,
+            client_keys=[self._key()],
+            known_hosts=self._trusted(),
+            preferred_auth="publickey",
+            # Nothing from the account that happens to run us: no ~/.ssh/config, no agent.
+            config=None,
+            agent_path=None,
+            connect_timeout=TIMEOUT_S,
+            login_timeout=TIMEOUT_S,
+            keepalive_interval=KEEPALIVE_S,
+        ) as connection:
+            with _watched(connection):
+                sftp = await connection.start_sftp_client(path_errors="surrogateescape")
+            yield connection, sftp
 
     async def _entries(self) -> Sequence[Entry]:
-        async with self._session() as sftp:
-            found = []
-            listing = sftp.scandir(self._folder)
-            while (name := await asyncio.wait_for(anext(listing, None), TIMEOUT_S)) is not None:
-                is_file = stat.S_ISREG(name.attrs.permissions) if name.attrs.permissions is not None else True
-                found.append(Entry(name.filename, name.attrs.size or 0, name.attrs.mtime or 0, is_file))
-            return found
+        found = []
+        async with self._session() as (connection, sftp):
+            with _watched(connection) as heard:
+                async for name in sftp.scandir(self._folder):
+                    heard()
+                    is_file = stat.S_ISREG(name.attrs.permissions) if name.attrs.permissions is not None else True
+                    found.append(Entry(name.filename, name.attrs.size or 0, name.attrs.mtime or 0, is_file))
+        return found
 
     async def _download_all(
-        self, sftp: asyncssh.SFTPClient, some: dict[Path, Remote]
+        self, connection: asyncssh.SSHClientConnection, sftp: asyncssh.SFTPClient, some: dict[Path, Remote]
     ) -> dict[Path, bool | BaseException]:
-        results = await asyncio.gather(*(self._download(sftp, r, p) for p, r in some.items()), return_exceptions=True)
-        return dict(zip(some, results, strict=True))
+        with _watched(connection) as heard:
+            downloads = [self._download(sftp, remote, path, heard) for path, remote in some.items()]
+            return dict(zip(some, await asyncio.gather(*downloads, return_exceptions=True), strict=True))
 
-    async def _download(self, sftp: asyncssh.SFTPClient, remote: Remote, path: Path) -> bool:
+    async def _download(self, sftp: asyncssh.SFTPClient, remote: Remote, path: Path, heard: Callable[[], None]) -> bool:
         """Return whether the file is still, after reading, what was listed."""
         address, size, received = f"{self._folder}/{remote.name}", remote.size_bytes or 0, 0
         try:
-            async with asyncio.timeout(TIMEOUT_S) as limit, sftp.open(address, "rb") as file:
+            async with sftp.open(address, "rb") as file:
                 with path.open("wb") as copy:
                     while received < size and (block := await file.read(min(BLOCK_BYTES, size - received))):
                         received += copy.write(block)
-                        limit.reschedule(asyncio.get_running_loop().time() + TIMEOUT_S)
+                        heard()
                 now = await sftp.stat(address)
+                heard()
         except (asyncssh.SFTPNoSuchFile, asyncssh.SFTPNoSuchPath):
             return False
         return bool(received == size == now.size and now.mtime == int(remote.modified_at.timestamp()))
@@ -158,3 +160,24 @@ class SftpConnector:
             ) from error
         except (OSError, asyncssh.Error) as error:
             raise TransportError(f"{self._server}: {type(error).__name__}: {error}".rstrip(": ")) from error
+
+
+@contextlib.contextmanager
+def _watched(connection: asyncssh.SSHClientConnection) -> Iterator[Callable[[], None]]:
+    """Break the connection once TIMEOUT_S pass without a call of what is yielded.
+
+    Keepalives find a dead server; this finds a live one whose file system hangs. A mere cancellation would not do: on
+    its way out it politely waits for the same server.
+    """
+    loop = asyncio.get_running_loop()
+    timer = loop.call_later(TIMEOUT_S, connection.abort)
+
+    def heard() -> None:
+        nonlocal timer
+        timer.cancel()
+        timer = loop.call_later(TIMEOUT_S, connection.abort)
+
+    try:
+        yield heard
+    finally:
+        timer.cancel()

@@ -1,4 +1,4 @@
-"""Real servers on loopback for the transports: an asyncssh SFTP server with faults on demand, and source files for it."""
+"""Real servers on loopback for the transports: an asyncssh SFTP server with faults on demand, and sources on it."""
 
 import asyncio
 import os
@@ -75,7 +75,7 @@ def server(tmp_path: Path, keys: dict[str, Path], loop: Loop, monkeypatch: pytes
         def open(self, path: bytes, pflags: int, attrs: asyncssh.SFTPAttrs) -> object:
             self.opened += 1
             if self.opened > running.faults.get("drop_after", float("inf")):
-                channel.get_connection().abort()
+                self.connection.abort()
             if on_open := running.faults.get("on_open"):
                 on_open(path)
             return super().open(path, pflags, attrs)
