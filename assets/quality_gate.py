@@ -9,7 +9,7 @@ from datetime import timedelta
 
 import dagster as dg
 
-from assets.naming import facts_of, landing_key, name_of, raw_key, tags_of
+from assets.naming import facts_of, landing_key, raw_key, tags_of
 from assets.resources import WarehouseResource, readable_failures
 from engage import batches, clock, configuration, health
 from engage.settings import Settings
@@ -45,7 +45,7 @@ def gate_asset(source: Source, suite: Suite, sources: dict[str, Source], setting
         ),
         check_specs=[
             dg.AssetCheckSpec(GATE, asset=key, description="Every batch scored 80 or more and broke no critical rule."),
-            *(dg.AssetCheckSpec(name_of(rule.id), asset=key, description=rule.title) for rule in suite.rules),
+            *(dg.AssetCheckSpec(rule.meta.id, asset=key, description=rule.meta.title) for rule in suite.rules),
         ],
         pool=source.id,
     )
@@ -146,15 +146,16 @@ def _rule_results(
 ) -> Iterator[dg.AssetCheckResult]:
     """Say of every rule of the suite how many rows and files break it; never which values."""
     for rule in suite.rules:
-        found = rules.get(rule.id)
+        found = rules.get(rule.meta.id)
         if found is None:
-            yield dg.AssetCheckResult(check_name=name_of(rule.id), passed=True, description="Nothing to judge yet.")
+            yield dg.AssetCheckResult(check_name=rule.meta.id, passed=True, description="Nothing to judge yet.")
             continue
+        is_grave = rule.severity == "critical" and found.is_broken
         yield dg.AssetCheckResult(
-            check_name=name_of(rule.id),
-            passed=found.is_met,
-            severity=dg.AssetCheckSeverity.ERROR if rule.is_critical else dg.AssetCheckSeverity.WARN,
-            description=f"{rule.title}: {_share(found)}",
+            check_name=rule.meta.id,
+            passed=not found.files_broken,
+            severity=dg.AssetCheckSeverity.ERROR if is_grave else dg.AssetCheckSeverity.WARN,
+            description=f"{rule.meta.title}: {_share(found)}",
             metadata={
                 "rows_checked": found.rows_checked,
                 "rows_failed": found.rows_failed,
@@ -166,8 +167,8 @@ def _rule_results(
 
 
 def _share(found: health.RuleRow) -> str:
-    if found.is_met:
+    if not found.files_broken:
         return "met."
     if found.rows_failed:
-        return f"{found.rows_failed:,} of {found.rows_checked:,} rows in {found.files_broken} files break it."
-    return f"broken in {found.files_broken} files."
+        return f"{found.rows_failed:,} of {found.rows_checked:,} rows in {found.files_broken} files do not."
+    return f"not met in {found.files_broken} files."

@@ -53,7 +53,9 @@ class RuleRow:
     rows_failed: int
     share_met: float
     files_broken: int
-    is_met: bool
+    """Batches in which it is not met by every row."""
+    is_broken: bool
+    """True: in one of them not even as far as the rule demands."""
 
 
 @dataclass(frozen=True)
@@ -78,9 +80,10 @@ select
     coalesce(sum(rows_checked), 0)::bigint as rows_checked,
     coalesce(sum(rows_failed), 0)::bigint as rows_failed,
     avg(share_met) as share_met,
-    count(*) filter (where share_met < 1 or problem is not null) as files_broken,
-    bool_and(share_met >= 1 and problem is null) as is_met
+    count(*) filter (where share_met < 1) as files_broken,
+    bool_or(rule_id = any(broken_rules)) as is_broken
 from ops.rule_result
+inner join ops.batch using (batch_id)
 where batch_id = any(%s)
 group by rule_id
 """
@@ -132,6 +135,16 @@ def held_batches(connection: Connection, source_id: str) -> list[BatchRow]:
     """Return the batches of a source that wait for a person or a correction, newest first."""
     query = BATCHES + "where b.source_id = %s and b.state = 'held' order by d.version_at desc, batch_id desc"
     return connection.cursor(row_factory=class_row(BatchRow)).execute(query, [source_id]).fetchall()
+
+
+def unfinished(connection: Connection, source_id: str) -> int:
+    """Count the landed deliveries that the gate has not finished with: a run was killed, or a reference became known."""
+    query = """
+        select count(*) from ops.delivery as d
+        left join ops.batch as b using (delivery_id)
+        where d.source_id = %s and (b.batch_id is null or b.state = 'loading' or b.is_stale)
+    """
+    return int(str(connection.execute(query, [source_id]).fetchall()[0][0]))
 
 
 def rule_totals(connection: Connection, batch_ids: Sequence[int]) -> dict[str, RuleRow]:

@@ -12,7 +12,7 @@ import dagster as dg
 
 from assets.naming import landing_key, raw_key
 from assets.resources import WarehouseResource, readable_failures
-from engage import clock, landing, weekly
+from engage import clock, health, landing, weekly
 from engage.connectors import Remote, TransportError
 from engage.sources import Source
 from orchestration.jobs import DAILY, INGEST
@@ -44,18 +44,19 @@ def arrival_sensor(source: Source) -> dg.SensorDefinition:
         try:
             with warehouse.connect() as connection:
                 settled = landing.look(connection, source, clock.now())
+                unfinished = health.unfinished(connection, source.id)
         except TransportError as error:
             # Transient: the next look may succeed, and the freshness check speaks up if none does.
             return _skip(context, f"Not reachable now: {error}")
-        if not settled:
+        if not settled and not unfinished:
             return _skip(context, "Nothing new has settled.")
         return _ask(
             context,
-            _said_of(settled),
-            f"{len(settled)} settled, the newest {settled[-1].name}",
+            {**_said_of(settled), "unfinished": unfinished},
+            f"{len(settled)} new and settled, {unfinished} landed and not finished",
             dg.RunRequest(
                 asset_selection=[landing_key(source), raw_key(source)],
-                tags={SOURCE_TAG: source.id, "engage/deliveries": str(len(settled))},
+                tags={SOURCE_TAG: source.id},
             ),
         )
 
@@ -91,6 +92,8 @@ def _in_progress(instance: dg.DagsterInstance, runs: dg.RunsFilter) -> bool:
 
 def _said_of(settled: Sequence[Remote]) -> dict[str, object]:
     """Return what identifies a wish: the newest files' own time and names, and how many wait."""
+    if not settled:
+        return {}
     newest = max(remote.modified_at for remote in settled)
     names = sorted(remote.name for remote in settled if remote.modified_at == newest)
     return {"newest": newest.isoformat(), "names": names[:20], "settled": len(settled)}

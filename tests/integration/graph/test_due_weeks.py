@@ -1,0 +1,128 @@
+"""Which weeks are asked for, and when a source counts as late: questions to the ledger about time."""
+
+from datetime import UTC, date, datetime, timedelta
+
+import psycopg
+import pytest
+
+from engage import configuration, health, weekly
+from engage.settings import PROJECT
+from engage.sources import Source
+from tests.integration.graph.conftest import SOURCES
+
+Connection = psycopg.Connection[tuple[object, ...]]
+GATES = Source.model_validate(SOURCES[1])
+
+
+@pytest.fixture
+def ledger(warehouse: Connection) -> Connection:
+    """A term of four weeks from 7 October 2026, with a clock change in it; the first day covered is 13 October."""
+    configuration.sync(warehouse, PROJECT / "config", {"gates": GATES}, datetime.now(UTC))
+    warehouse.execute("create table raw.calendar partition of raw.term_calendar for values in ('calendar')")
+    warehouse.execute(
+        """
+        insert into raw.term_calendar (source_id, as_of_date, batch_id, row_number, term_code, kind, starts_on, ends_on)
+        values
+            ('calendar', '2026-09-01', 1, 1, 'old', 'teaching', '2026-01-01', '2026-12-01'),
+            ('calendar', '2026-10-01', 2, 1, 'T1', 'teaching', '2026-10-07', '2026-11-01'),
+            ('calendar', '2026-10-01', 2, 2, 'T1', 'reading', '2026-11-02', '2026-11-08')
+        """
+    )
+    cover(warehouse, date(2026, 10, 13))
+    return warehouse
+
+
+def cover(connection: Connection, day: date, last_event_at: datetime | None = None) -> None:
+    """Publish a batch that covers a day."""
+    connection.execute(
+        """
+        with delivery as (
+            insert into ops.delivery (source_id, content_hash, name, size_bytes, version_at, landed_path, landed_at)
+            values ('gates', %(day)s::text, 'x', 1, now(), 'x', now()) returning delivery_id
+        ),
+        batch as (
+            insert into ops.batch (delivery_id, source_id, state, quality_score, last_event_at, started_at)
+            select delivery_id, 'gates', 'published', 100, %(event)s, now() from delivery returning batch_id
+        )
+        insert into ops.batch_day (batch_id, source_id, day, is_covered, is_current)
+        select batch_id, 'gates', %(day)s, true, true from batch
+        """,
+        {"day": day, "event": last_event_at},
+    )
+
+
+def weeks(connection: Connection) -> list[date]:
+    rows = connection.execute("select week_start from ops.publication where state = 'pending' order by 1").fetchall()
+    return [row[0] for row in rows if isinstance(row[0], date)]
+
+
+@pytest.mark.parametrize(
+    ("now", "expected"),
+    [
+        ("2026-10-12T05:00+00:00", []),  # the week of the 5th ends before anything is covered
+        ("2026-10-19T04:59+00:00", []),
+        ("2026-10-19T05:00+00:00", ["2026-10-12"]),  # six in the morning is 05:00 UTC in summer
+        ("2026-10-26T05:59+00:00", ["2026-10-12"]),
+        ("2026-10-26T06:00+00:00", ["2026-10-12", "2026-10-19"]),  # and 06:00 UTC once the clocks have gone back
+        ("2026-12-26T06:00+00:00", ["2026-10-12", "2026-10-19", "2026-10-26"]),  # no reading week, no old calendar
+    ],
+)
+def test_due_weeks(ledger: Connection, now: str, expected: list[str]) -> None:
+    assert weekly.request_due_weeks(ledger, datetime.fromisoformat(now)) == len(expected)
+    assert [str(day) for day in weeks(ledger)] == expected
+
+
+def test_a_published_week_is_not_asked_for_again_and_a_pending_one_is_dated_anew(ledger: Connection) -> None:
+    first, later = datetime(2026, 10, 19, 6, tzinfo=UTC), datetime(2026, 10, 26, 7, tzinfo=UTC)
+    weekly.request_due_weeks(ledger, first)
+    ledger.execute("update ops.publication set state = 'published'")
+    assert weekly.request_due_weeks(ledger, later) == 1
+    assert weekly.request_due_weeks(ledger, later + timedelta(hours=1)) == 1
+    rows = ledger.execute("select week_start::text, state, published_at from ops.publication order by 1").fetchall()
+    assert rows == [("2026-10-12", "published", first), ("2026-10-19", "pending", later + timedelta(hours=1))]
+
+
+@pytest.mark.parametrize(
+    ("now", "quiet", "state", "hours"),
+    [
+        ("2026-10-15T11:00+00:00", [], "fresh", 36),  # covered until midnight local, 23:00 UTC of the 13th
+        ("2026-10-15T11:01+00:00", [], "warning", 36),
+        ("2026-10-16T00:00+00:00", [], "stale", 49),
+        ("2026-10-16T00:00+00:00", ["Thu"], "fresh", 25),
+        ("2026-10-13T09:00+00:00", [], "fresh", 0),
+    ],
+)
+def test_freshness_is_about_the_data(ledger: Connection, now: str, quiet: list[str], state: str, hours: int) -> None:
+    source = Source.model_validate({**SOURCES[1], "freshness": {"quiet_weekdays": quiet}})
+    found = health.freshness(ledger, source, datetime.fromisoformat(now))
+    assert (found.state, round(found.age_h or 0)) == (state, hours)
+
+
+def test_an_event_later_than_the_covered_days_counts(ledger: Connection) -> None:
+    cover(ledger, date(2026, 10, 12), datetime(2026, 10, 15, 11, tzinfo=UTC))
+    assert health.freshness(ledger, GATES, datetime(2026, 10, 15, 12, tzinfo=UTC)).age_h == 1
+
+
+def test_a_source_that_never_delivered_is_stale_and_a_disabled_one_is_not(ledger: Connection) -> None:
+    now = datetime(2026, 10, 15, tzinfo=UTC)
+    never = Source.model_validate({**SOURCES[1], "id": "never"})
+    later = Source.model_validate({**SOURCES[1], "id": "never", "enabled_from": "2026-11-01"})
+    assert health.freshness(ledger, never, now).state == "stale"
+    assert health.freshness(ledger, later, now).state == "disabled"
+
+
+def test_touched_days_are_counted(ledger: Connection) -> None:
+    assert weekly.touched_days(ledger) == weekly.Touched(0, None)
+    ledger.execute(
+        "insert into ops.touched_day (source_id, day) values ('gates', '2026-10-13'), ('gates', '2026-10-14')"
+    )
+    assert weekly.touched_days(ledger).days == 2
+
+
+def test_what_the_gate_has_not_finished_is_counted(ledger: Connection) -> None:
+    assert health.unfinished(ledger, "gates") == 0
+    ledger.execute("update ops.batch set state = 'loading'")
+    assert health.unfinished(ledger, "gates") == 1
+    ledger.execute("delete from ops.batch_day")
+    ledger.execute("delete from ops.batch")
+    assert health.unfinished(ledger, "gates") == 1
