@@ -250,7 +250,8 @@ def load_source(path: Path) -> Source:
     try:
         source = Source.model_validate(content)
     except ValidationError as error:
-        raise ConfigurationError(explain(path, error)) from error
+        # Without its cause, which quotes the values.
+        raise ConfigurationError(explain(path, error)) from None
     if source.id != path.stem:
         raise ConfigurationError(f"{path}: id: must be {path.stem}, like the file")
     return source

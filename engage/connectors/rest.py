@@ -25,7 +25,7 @@ from engage.warehouse import Connection
 
 LONGEST_WAIT_S = 120.0
 """However long a Retry-After is: the next look comes anyway."""
-_BACK_OFF = wait_exponential_jitter(initial=0.5, max=30, jitter=0.5)
+_BACK_OFF = wait_exponential_jitter(multiplier=0.5, max=30, jitter=0.5)
 
 # At INFO httpx writes every address, and a next link may carry a token of its own.
 logging.getLogger("httpx").setLevel(logging.WARNING)

@@ -3,9 +3,7 @@
 import asyncio
 import os
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +11,8 @@ import asyncssh
 import pytest
 
 from engage.sources import Source
+from tests.integration.landing.kit import Api, Server, SourceFactory, make_source
 
-NOW = datetime(2026, 10, 10, 6, tzinfo=UTC)
 Loop = asyncio.AbstractEventLoop
 
 
@@ -28,26 +26,6 @@ def loop() -> Iterator[Loop]:
     loop.call_soon_threadsafe(loop.stop)
     thread.join()
     loop.close()
-
-
-@dataclass
-class Server:
-    """A running SFTP server over `folder`."""
-
-    folder: Path
-    port: int
-    known_hosts: Path
-    client_key: Path
-    faults: dict[str, Any] = field(default_factory=dict)
-    """on_open(path): called before a file is opened for reading; drop_after: connections break at that many opened
-    files; listing_s: seconds before each name."""
-    connections: int = 0
-
-    def write(self, name: str | bytes, content: bytes = b"a,b\n1,2\n", at: datetime = NOW) -> Path:
-        path = self.folder / os.fsdecode(name)
-        path.write_bytes(content)
-        os.utime(path, (at.timestamp(), at.timestamp()))
-        return path
 
 
 @pytest.fixture(scope="session")
@@ -108,31 +86,6 @@ def server(tmp_path: Path, keys: dict[str, Path], loop: Loop, monkeypatch: pytes
     asyncio.run_coroutine_threadsafe(stop(acceptor), loop).result()
 
 
-SourceFactory = Callable[..., Source]
-
-
-def make_source(transport: dict[str, Any], **changes: Any) -> Source:
-    """Return a source as its YAML file would give it."""
-    return Source.model_validate(
-        {
-            "id": "gate",
-            "title": "Library gate",
-            "system": "gates",
-            "description": "Swipes",
-            "record": "activity",
-            "relation": "replace_days",
-            "transport": transport,
-            "format": {"kind": "csv"},
-            "columns": {"student_ref": {"name": "USERNAME"}, "occurred_at": {"name": "AT", "formats": ["iso8601"]}},
-            "category": "library_access",
-            "enabled_from": "2026-10-01",
-            "owner": {"name": "Owner", "email": "owner@example.ac.uk"},
-            "privacy": {"lawful_basis": "public task", "dpia_reference": "D-1", "retention_days": 400},
-            **changes,
-        }
-    )
-
-
 @pytest.fixture
 def sftp_source(server: Server) -> SourceFactory:
     """Return a function that makes a source on `server`, with changes of its transport."""
@@ -158,3 +111,11 @@ def sftp_source(server: Server) -> SourceFactory:
 @pytest.fixture
 def store(tmp_path: Path) -> str:
     return str(tmp_path / "store")
+
+
+@pytest.fixture
+def api(monkeypatch: pytest.MonkeyPatch) -> Iterator[Api]:
+    """A paged HTTP API with a token."""
+    with Api() as running:
+        monkeypatch.setenv("TEST_API_TOKEN", running.token)
+        yield running

@@ -10,19 +10,11 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from conftest import NOW, Server, SourceFactory  # type: ignore[import-not-found]
 
 from engage.connectors import AccessError, TransportError
-from engage.landing import LandingReport, land, look, open_delivery
-from engage.sources import Source
+from engage.landing import land, look, open_delivery
 from engage.warehouse import Connection, connect
-
-LATER = NOW + timedelta(seconds=10)
-
-
-def settle_and_land(connection: Connection, source: Source, store: str) -> LandingReport:
-    look(connection, source, NOW)
-    return land(connection, source, store, LATER)
+from tests.integration.landing.kit import LATER, NOW, Server, SourceFactory, settle_and_land
 
 
 def ledger(connection: Connection) -> list[tuple[object, ...]]:
@@ -173,10 +165,14 @@ def test_a_file_replaced_while_it_is_read_is_left_for_the_next_look(
     server.write("gate_20261001.csv", b"old")
     server.write("gate_20261002.csv", b"gone")
     server.write("gate_20261003.csv", b"calm")
-    server.faults["on_open"] = lambda path: (
-        path.endswith(b"01.csv") and server.write("gate_20261001.csv", b"new", at=LATER),
-        path.endswith(b"02.csv") and (server.folder / "gate_20261002.csv").unlink(missing_ok=True),
-    )
+
+    def change(path: bytes) -> None:
+        if path.endswith(b"01.csv"):
+            server.write("gate_20261001.csv", b"new", at=LATER)
+        if path.endswith(b"02.csv"):
+            (server.folder / "gate_20261002.csv").unlink()
+
+    server.faults["on_open"] = change
     report = settle_and_land(warehouse, sftp_source(), store)
     assert [d.name for d in report.landed] == ["gate_20261003.csv"] and len(kept(store)) == 1
     server.faults.clear()

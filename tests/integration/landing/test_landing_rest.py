@@ -1,0 +1,189 @@
+"""From a paged HTTP API to the ledger: windows of time, and everything such APIs do to their readers."""
+
+import gzip
+import json
+import time
+from datetime import UTC, date, datetime, timedelta
+from email.utils import formatdate
+from http.server import BaseHTTPRequestHandler
+from typing import Any
+
+import pytest
+
+from engage.connectors import AccessError, TransportError
+from engage.landing import Delivery, land, look, open_delivery
+from engage.warehouse import Connection
+from tests.integration.landing.kit import NOW, Api, Fault, say
+
+
+def items_of(store: str, delivery: Delivery) -> list[dict[str, Any]]:
+    with open_delivery(store, delivery.landed_path) as file:
+        return [json.loads(line) for line in gzip.decompress(file.read()).decode().splitlines()]
+
+
+def fill(api: Api, count: int, day: str = "2026-10-08") -> list[dict[str, Any]]:
+    api.items = [{"id": n, "at": f"{day}T10:{n:02}:00Z", "Name": {"x": None}} for n in range(count)]
+    return api.items
+
+
+def test_windows_are_local_days_each_landed_once_and_empty_ones_too(
+    warehouse: Connection, api: Api, store: str
+) -> None:
+    items = fill(api, 7)
+    first, second = land(warehouse, api.source(), store, NOW).landed
+    assert (first.window_start, first.window_end) == (
+        datetime(2026, 10, 7, 23, tzinfo=UTC),
+        datetime(2026, 10, 8, 23, tzinfo=UTC),
+    )
+    assert (first.first_day, first.last_day, second.first_day) == (
+        date(2026, 10, 8),
+        date(2026, 10, 8),
+        date(2026, 10, 9),
+    )
+    assert first.name == "2026-10-07T23:00Z/2026-10-08T23:00Z" and first.version_at == NOW
+    assert first.landed_path == f"gate/2026-10-08/{first.content_hash}.jsonl.gz"
+    assert items_of(store, first) == items and items_of(store, second) == []
+    assert land(warehouse, api.source(), store, NOW).landed == []
+    assert [r.first_day for r in look(warehouse, api.source(), NOW + timedelta(days=1))] == [date(2026, 10, 10)]
+
+
+def test_the_same_answer_is_the_same_bytes_and_hash(warehouse: Connection, api: Api, store: str) -> None:
+    fill(api, 7)
+    stored = []
+    for name in ("one", "two"):
+        (delivery,) = land(warehouse, api.source(), f"{store}/{name}", NOW, limit=1).landed
+        with open_delivery(f"{store}/{name}", delivery.landed_path) as file:
+            stored.append((delivery.content_hash, file.read()))
+        warehouse.execute("truncate ops.delivery cascade")
+    assert stored[0] == stored[1]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"style": "link_header"},
+        {"style": "next_url", "path": "/wrapped", "items_key": "data.items", "paging": {"next_key": "@odata.nextLink"}},
+        {"style": "page_number", "path": "/numbered"},
+        {"style": "offset"},
+    ],
+    ids=lambda changes: changes["style"],
+)
+def test_every_style_of_paging_with_pages_shorter_than_asked_for(
+    warehouse: Connection, api: Api, store: str, changes: dict[str, Any]
+) -> None:
+    items = fill(api, 7)
+    (delivery,) = land(warehouse, api.source(**changes), store, NOW, limit=1).landed
+    assert items_of(store, delivery) == items
+    assert len(api.asked) == (3 if changes["style"] in ("link_header", "next_url") else 4)
+
+
+@pytest.mark.parametrize("style", ["link_header", "offset"])
+def test_a_page_that_repeats_is_an_error_not_an_endless_list(
+    warehouse: Connection, api: Api, store: str, style: str
+) -> None:
+    fill(api, 2)
+    api.repeats = True
+    with pytest.raises(AccessError, match="the same page again"):
+        land(warehouse, api.source(style), store, NOW)
+
+
+def test_keys_come_as_received_without_what_postgres_cannot_hold(warehouse: Connection, api: Api, store: str) -> None:
+    at = "2026-10-08T10:00:00Z"
+    body = r'[{"at": "%s", "a\u0000": ["x\u0000y", {"z": "\\u0000 \ud800 é"}], "n": NaN, "big": 12345678901234567890}]'
+    api.faults = [lambda handler: say(handler, 200, (body % at).encode())]
+    (delivery,) = land(warehouse, api.source(), store, NOW, limit=1).landed
+    expected = {"at": at, "a": ["xy", {"z": "\\u0000 ? é"}], "n": None, "big": 12345678901234567890}
+    assert items_of(store, delivery) == [expected]
+    assert list(items_of(store, delivery)[0]) == list(expected)
+
+
+def reset(handler: BaseHTTPRequestHandler) -> None:
+    handler.connection.close()
+    handler.close_connection = True
+
+
+def hang(handler: BaseHTTPRequestHandler) -> None:
+    time.sleep(0.8)
+    reset(handler)
+
+
+TRANSIENT: dict[str, Fault] = {
+    "HTTP 500": lambda handler: say(handler, 500, b"oops"),
+    "HTTP 503": lambda handler: say(handler, 503, b"<html>", {"Retry-After": "0"}),
+    "HTTP 429": lambda handler: say(handler, 429, b"{}", {"retry-after": "0"}),
+    "HTTP 403": lambda handler: say(handler, 403, b"403 Forbidden (Rate Limit Exceeded)", {"Retry-After": "0"}),
+    "not .whole. JSON": lambda handler: say(handler, 200, b'[{"id": 1}, {"id"'),
+    "is not .*JSON": lambda handler: say(handler, 200, b"<html>Sorry</html>"),
+    "no list of items": lambda handler: say(handler, 200, b'{"exception": "dml_read_exception"}'),
+    "RemoteProtocolError": lambda handler: say(handler, 200, b'[{"id": 1}]', cut=4),
+    "RemoteProtocolError|ReadError": reset,
+    "ReadTimeout": hang,
+}
+
+
+@pytest.mark.parametrize("message", TRANSIENT)
+def test_a_transient_fault_is_asked_again_and_one_that_stays_lands_nothing(
+    warehouse: Connection, api: Api, store: str, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engage.connectors.rest._BACK_OFF", lambda state: 0.0)
+    items = fill(api, 7)
+    real = api.answer
+    second_page_fails = [lambda handler: real(handler), TRANSIENT[message]]
+    api.faults = [*second_page_fails]
+    (delivery,) = land(warehouse, api.source(), store, NOW, limit=1).landed
+    assert items_of(store, delivery) == items
+    api.faults = [TRANSIENT[message]] * 3
+    with pytest.raises(TransportError, match=message) as raised:
+        land(warehouse, api.source(), store, NOW)
+    assert "127.0.0.1/api/views" in str(raised.value) and api.token not in str(raised.value)
+    assert warehouse.execute("select count(*) from ops.delivery").fetchone() == (1,)
+    assert len(land(warehouse, api.source(), store, NOW).landed) == 1
+
+
+def test_retry_after_is_waited_for_in_seconds_or_until_a_date(warehouse: Connection, api: Api, store: str) -> None:
+    api.faults = [
+        lambda handler: say(handler, 429, b"{}", {"Retry-After": "1"}),
+        lambda handler: say(handler, 503, b"", {"Retry-After": formatdate(time.time() + 2, usegmt=True)}),
+    ]
+    land(warehouse, api.source(), store, NOW, limit=1)
+    (first, _), (second, _), (third, _) = api.asked
+    assert second - first >= 1 and third - second >= 0.9
+
+
+def test_retry_after_of_an_hour_is_not_waited_out(
+    warehouse: Connection, api: Api, store: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engage.connectors.rest.LONGEST_WAIT_S", 0.1)
+    api.faults = [lambda handler: say(handler, 503, b"", {"Retry-After": "3600"})]
+    assert len(land(warehouse, api.source(), store, NOW).landed) == 2
+
+
+@pytest.mark.parametrize(
+    ("status", "what_to_do"),
+    [(401, r"renew .* \$\{TEST_API_TOKEN\}"), (403, r"re-authorise"), (404, "check base_url"), (302, "check base_url")],
+)
+def test_a_permanent_refusal_is_not_asked_again_and_says_what_to_do(
+    warehouse: Connection, api: Api, store: str, status: int, what_to_do: str
+) -> None:
+    api.faults = [lambda handler: say(handler, status, b"{}")]
+    with pytest.raises(AccessError, match=f"HTTP {status}; .*{what_to_do}"):
+        land(warehouse, api.source(), store, NOW)
+    assert len(api.asked) == 1
+
+
+def test_a_token_that_expires_midway_lands_nothing_of_the_window(warehouse: Connection, api: Api, store: str) -> None:
+    fill(api, 7, "2026-10-09")
+    real = api.answer
+    api.faults = [real, real, lambda handler: say(handler, 401, b"{}")]
+    with pytest.raises(AccessError):
+        land(warehouse, api.source(), store, NOW)
+    assert warehouse.execute("select first_day from ops.delivery").fetchall() == [(date(2026, 10, 8),)]
+
+
+def test_the_token_is_not_sent_to_another_host(warehouse: Connection, api: Api, store: str) -> None:
+    fill(api, 7)
+    with Api() as other:
+        api.next_host = other.url
+        with pytest.raises(AccessError, match="the token is not sent there"):
+            land(warehouse, api.source(), store, NOW)
+        assert other.asked == []
