@@ -1,0 +1,13 @@
+{#
+    One row per grain, and no part of it null. `only` narrows the look to what a run has just written;
+    tests without it look at all history and are tagged full_history.
+    If it fails: two rows tell of the same thing, so sums are too high; see which rows of the input repeat, and rebuild.
+#}
+{% test unique_grain(model, columns, only=none) %}
+    {%- set grain = columns | join(", ") %}
+    select {{ grain }}
+    from {{ model }}
+    where {{ only or 'true' }}
+    group by {{ grain }}
+    having count(*) > 1 or num_nulls({{ grain }}) > 0
+{% endtest %}

@@ -1,0 +1,149 @@
+"""Runs the dbt project in this process: parses it when a file changed, builds a selection, says what became of each node.
+
+Nothing about models, days or weeks belongs here: those are rows in the warehouse and SQL in `dbt_project/`.
+"""
+
+import contextlib
+import os
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+PROJECT = Path(__file__).parent.parent / "dbt_project"
+HOME = PROJECT.parent / ".engage"
+_ANY_DATABASE = "any_database"
+_ONE_AT_A_TIME = threading.Lock()
+"""dbt keeps its adapter and its flags in globals."""
+
+
+class DbtError(Exception):
+    """Nodes failed, or the project cannot be parsed; the message names them and quotes no row."""
+
+
+@dataclass(frozen=True)
+class NodeResult:
+    """What became of one model or data test."""
+
+    unique_id: str
+    name: str
+    resource_type: str
+    status: str
+    """Models: success, error, skipped. Tests: pass, warn, fail, error, skipped."""
+    rows_affected: int | None
+    seconds: float
+    failures: int | None
+    """Of a test: the number of rows that break it."""
+    message: str
+
+
+def environment(url: str, home: Path = HOME) -> dict[str, str]:
+    """Return the variables that dbt needs for the warehouse `postgresql://...`; its files go under `home`/dbt."""
+    parts = urlsplit(url)
+    return {
+        "ENGAGE_PG_HOST": parts.hostname or "",
+        "ENGAGE_PG_PORT": str(parts.port or 5432),
+        "ENGAGE_PG_USER": unquote(parts.username or ""),
+        "ENGAGE_PG_PASSWORD": unquote(parts.password or ""),
+        "ENGAGE_PG_DATABASE": parts.path.removeprefix("/"),
+        "DO_NOT_TRACK": "1",
+        "DBT_PROJECT_DIR": str(PROJECT),
+        "DBT_PROFILES_DIR": str(PROJECT),
+        "DBT_TARGET_PATH": str(home / "dbt" / "target"),
+        "DBT_LOG_PATH": str(home / "dbt" / "logs"),
+    }
+
+
+def manifest_path(home: Path = HOME) -> Path:
+    """Return where the manifest is kept; `parse` writes it."""
+    return home / "dbt" / "target" / "manifest.json"
+
+
+def parse(home: Path = HOME) -> Path:
+    """Write the manifest anew if a project file is newer than it, without a database; return its path. Raises DbtError."""
+    kept = manifest_path(home)
+    written = kept.stat().st_mtime if kept.exists() and _packed(home).exists() else 0.0
+    if any(path.stat().st_mtime >= written for path in [*PROJECT.rglob("*"), Path(__file__)]):
+        # Partial parsing would look at the port in the profile, which changes, and then parse everything again.
+        _invoke(["--no-partial-parse", "parse"], f"postgresql://nobody:nothing@127.0.0.1:1/{_ANY_DATABASE}", home)
+    return kept
+
+
+def build(url: str, select: str, home: Path = HOME) -> list[NodeResult]:
+    """Build the models of `select` (dbt's selection syntax, for example `tag:daily`) and run their data tests.
+
+    Unit tests and tests of the full history are left out: they belong to the test suite and to a weekly job.
+    Raises DbtError naming the nodes that failed; what had been built before stays.
+    """
+    return run(url, ["build", "--select", *select.split(), "--exclude", "resource_type:unit_test", "tag:full_history"], home)
+
+
+def run(url: str, arguments: Sequence[str], home: Path = HOME) -> list[NodeResult]:
+    """Run one dbt command with the kept manifest; return its nodes. Raises DbtError as `build` does."""
+    parse(home)
+    nodes = [_node(result) for result in _invoke(arguments, url, home, _kept_manifest(home, url)).results]
+    if broken := [f"{n.name}: {n.status}" for n in nodes if n.status in ("error", "fail", "runtime error")]:
+        raise DbtError("dbt: " + ", ".join(broken))
+    return nodes
+
+
+def _packed(home: Path) -> Path:
+    return home / "dbt" / "target" / "partial_parse.msgpack"
+
+
+def _kept_manifest(home: Path, url: str) -> Any:
+    """Return the parsed project with every relation moved to the database of `url`: one parse serves them all."""
+    from dbt.contracts.graph.manifest import Manifest
+
+    manifest = Manifest.from_msgpack(_packed(home).read_bytes())
+    database = urlsplit(url).path.removeprefix("/")
+    for node in [*manifest.nodes.values(), *manifest.sources.values()]:
+        node.database = database
+        if node.relation_name:
+            node.relation_name = node.relation_name.replace(f'"{_ANY_DATABASE}".', f'"{database}".', 1)
+    return manifest
+
+
+def _invoke(arguments: Sequence[str], url: str, home: Path, manifest: Any = None) -> Any:
+    from dbt.cli.main import dbtRunner
+
+    quiet = ["--quiet", "--log-level-file", "none", "--no-write-json", "--no-use-colors"]
+    if manifest is None:
+        quiet.remove("--no-write-json")
+    with _ONE_AT_A_TIME, _variables(environment(url, home)):
+        answer = dbtRunner(manifest=manifest).invoke([*quiet, *arguments])
+    if answer.exception is not None or answer.result is None:
+        raise DbtError(f"dbt {arguments[-1]}: {type(answer.exception).__name__}") from answer.exception
+    return answer.result
+
+
+@contextlib.contextmanager
+def _variables(values: dict[str, str]) -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+def _node(result: Any) -> NodeResult:
+    status = str(result.status)
+    rows = (result.adapter_response or {}).get("rows_affected", -1)
+    return NodeResult(
+        unique_id=result.node.unique_id,
+        name=result.node.name,
+        resource_type=str(result.node.resource_type),
+        status=status,
+        rows_affected=rows if rows >= 0 and result.failures is None else None,
+        seconds=result.execution_time,
+        failures=result.failures,
+        # A database error may quote the row that broke a rule, after the first line.
+        message=str(result.message or "").strip().splitlines()[0] if status == "success" and result.message else "",
+    )
