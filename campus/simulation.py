@@ -61,6 +61,7 @@ class Campus:
             api = vle.application(self.world, self._state["token"], lambda: self.now, self._fault_every)
             url = stack.enter_context(servers.http_server(api, self._ports[1]))
             self.environment = {**sftp, "CAMPUS_VLE_URL": url, "CAMPUS_VLE_TOKEN": self._state["token"]}
+            self.environment["CAMPUS_VLE_START"] = self.world.first_monday.isoformat()
             self._running = stack.pop_all()
         return self
 

@@ -80,8 +80,8 @@ class Rest(Strict):
     window_from: str = "from"
     window_to: str = "to"
     window: timedelta = Field(default=timedelta(days=1), gt=timedelta())
-    start: date | None = None
-    """First day to ask for; None: `enabled_from`."""
+    start: date | Secret | None = None
+    """First day to ask for, or the variable that says it; None: `enabled_from`."""
     paging: Paging
     parameters: dict[str, str] = {}
     timeout_s: float = 30.0

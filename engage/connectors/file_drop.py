@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Iterator, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from stat import S_ISREG
 
@@ -30,26 +30,25 @@ class FileDropConnector:
         return remotes(self._transport, found)
 
     def fetch(self, remotes: Sequence[Remote], into: Path) -> Iterator[tuple[Remote, Path]]:
-        """See Connector."""
+        """See Connector. A file that may not be read is reported after the others were yielded."""
+        refused = []
         for number, remote in enumerate(remotes):
             original, copy = self._folder / remote.name, into / str(number)
             try:
-                before = _entry(original)
                 shutil.copyfile(original, copy)
-                after = _entry(original)
+                now = _entry(original)
             except FileNotFoundError:
                 continue
-            except PermissionError as error:
-                raise AccessError(f"{original}: {error.strerror}; allow reading it") from error
+            except PermissionError:
+                refused.append(remote.name)
+                continue
             except OSError as error:
                 raise TransportError(f"{original}: {error.strerror}") from error
-            is_same = before == after and copy.stat().st_size == remote.size_bytes
-            if (
-                is_same
-                and after
-                and datetime.fromtimestamp(after.modified, remote.modified_at.tzinfo) == remote.modified_at
-            ):
+            is_same = now is not None and (now.size_bytes, now.modified_at) == (remote.size_bytes, remote.modified_at)
+            if is_same and copy.stat().st_size == remote.size_bytes:
                 yield remote, copy
+        if refused:
+            raise AccessError(f"folder {self._folder}: {', '.join(refused)} may not be read; allow it")
 
 
 def _entry(path: Path) -> Entry | None:
@@ -57,4 +56,4 @@ def _entry(path: Path) -> Entry | None:
         found = path.stat()
     except FileNotFoundError:
         return None
-    return Entry(path.name, found.st_size, found.st_mtime, S_ISREG(found.st_mode))
+    return Entry(path.name, found.st_size, datetime.fromtimestamp(found.st_mtime, UTC), S_ISREG(found.st_mode))

@@ -6,7 +6,7 @@ No I/O here; SFTP and file drop list and read in their own modules.
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 
 from engage.connectors import Remote
 from engage.sources import FileDrop, Sftp
@@ -20,8 +20,7 @@ class Entry:
 
     name: str
     size_bytes: int
-    modified: float
-    """Seconds since the epoch."""
+    modified_at: datetime
     is_file: bool
 
 
@@ -51,7 +50,7 @@ def remotes(transport: Sftp | FileDrop, entries: Iterable[Entry]) -> list[Remote
             Remote(
                 name=shown,
                 size_bytes=entry.size_bytes,
-                modified_at=datetime.fromtimestamp(entry.modified, UTC),
+                modified_at=entry.modified_at,
                 first_day=first_day,
                 last_day=last_day,
                 is_whole=_is_whole(entry, present) if transport.settled == "done_file" else None,
@@ -78,4 +77,4 @@ def _is_whole(entry: Entry, present: dict[str, Entry]) -> bool | None:
     if marker is None:
         return False
     # A marker older than its file is from an earlier delivery under the same name and says nothing about this one.
-    return True if marker.modified >= entry.modified else None
+    return True if marker.modified_at >= entry.modified_at else None

@@ -9,7 +9,7 @@ import json
 import logging
 import time
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
@@ -64,6 +64,8 @@ class RestConnector:
         start = row[0] if row else None
         if not isinstance(start, datetime):
             first_day = self._transport.start or self._source.enabled_from
+            if isinstance(first_day, str):
+                first_day = _day(first_day, f"{self._source.id}: transport.start")
             if first_day is None:
                 raise ConfigurationError(f"{self._source.id}: transport.start: needed while enabled_from is empty")
             start = midnight(first_day, self._zone)
@@ -214,3 +216,11 @@ def _without_nul(value: Any) -> Any:
         case dict():
             return {_without_nul(key): _without_nul(part) for key, part in value.items()}
     return value
+
+
+def _day(value: str, where: str) -> date:
+    """Return the day that an environment variable says."""
+    try:
+        return date.fromisoformat(resolve(value))
+    except ValueError as error:
+        raise ConfigurationError(f"{where}: {value} must be a day such as 2026-09-28") from error

@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 import stat
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 import asyncssh
@@ -23,6 +23,7 @@ BLOCK_BYTES = 4 * 2**20
 TIMEOUT_S = 60.0
 """Longest silence of a server, for a single answer; a slow listing or a large file may take many answers."""
 KEEPALIVE_S = 15
+_DISCONNECTED = (asyncssh.SFTPConnectionLost, asyncssh.SFTPNoConnection)
 
 # Below warnings asyncssh writes several lines per file.
 asyncssh.set_log_level("WARNING")
@@ -50,8 +51,8 @@ class SftpConnector:
             return remotes(self._transport, runner.run(self._entries()))
 
     def fetch(self, remotes: Sequence[Remote], into: Path) -> Iterator[tuple[Remote, Path]]:
-        """See Connector. A file that may not be read is reported (AccessError) after the others were yielded."""
-        refused: list[str] = []
+        """See Connector. A file that the server does not give is reported after the others were yielded."""
+        failed: dict[str, asyncssh.SFTPError] = {}
         with self._explained(), asyncio.Runner() as runner:
             session = self._session()
             connection, sftp = runner.run(session.__aenter__())
@@ -61,14 +62,18 @@ class SftpConnector:
                     results = runner.run(self._download_all(connection, sftp, some))
                     yield from ((some[path], path) for path, result in results.items() if result is True)
                     for path, result in results.items():
-                        if isinstance(result, asyncssh.SFTPPermissionDenied):
-                            refused.append(some[path].name)
+                        if isinstance(result, asyncssh.SFTPError) and not isinstance(result, _DISCONNECTED):
+                            failed[some[path].name] = result
                         elif isinstance(result, BaseException):
                             raise result
             finally:
                 runner.run(session.__aexit__(None, None, None))
-        if refused:
-            raise AccessError(f"{self._server}: {self._user} may not read {', '.join(refused)}; give it the right to")
+        if failed:
+            is_refused = any(isinstance(error, asyncssh.SFTPPermissionDenied) for error in failed.values())
+            files = ", ".join(sorted(failed)[:10]) + (" ..." if len(failed) > 10 else "")
+            kinds = ", ".join(sorted({type(error).__name__ for error in failed.values()}))
+            message = f"{self._server}: {len(failed)} files cannot be read by {self._user} ({kinds}): {files}"
+            raise AccessError(f"{message}; give it the right to") if is_refused else TransportError(message)
 
     @contextlib.asynccontextmanager
     async def _session(self) -> AsyncIterator[tuple[asyncssh.SSHClientConnection, asyncssh.SFTPClient]]:
@@ -97,7 +102,7 @@ class SftpConnector:
                 async for name in sftp.scandir(self._folder):
                     heard()
                     is_file = stat.S_ISREG(name.attrs.permissions) if name.attrs.permissions is not None else True
-                    found.append(Entry(name.filename, name.attrs.size or 0, name.attrs.mtime or 0, is_file))
+                    found.append(Entry(name.filename, name.attrs.size or 0, _modified_at(name.attrs), is_file))
         return found
 
     async def _download_all(
@@ -120,7 +125,7 @@ class SftpConnector:
                 heard()
         except (asyncssh.SFTPNoSuchFile, asyncssh.SFTPNoSuchPath):
             return False
-        return bool(received == size == now.size and now.mtime == int(remote.modified_at.timestamp()))
+        return bool(received == size == now.size and _modified_at(now) == remote.modified_at)
 
     def _key(self) -> asyncssh.SSHKey:
         try:
@@ -160,6 +165,10 @@ class SftpConnector:
             ) from error
         except (OSError, asyncssh.Error) as error:
             raise TransportError(f"{self._server}: {type(error).__name__}: {error}".rstrip(": ")) from error
+
+
+def _modified_at(attributes: asyncssh.SFTPAttrs) -> datetime:
+    return datetime.fromtimestamp(attributes.mtime or 0, UTC)
 
 
 @contextlib.contextmanager
