@@ -1,4 +1,4 @@
-"""Runs the dbt project in this process: parses it when a file changed, builds a selection, says what became of each node.
+"""Runs the dbt project in this process: parses it when a file changed, builds a selection, tells what became of it.
 
 Nothing about models, days or weeks belongs here: those are rows in the warehouse and SQL in `dbt_project/`.
 """
@@ -62,7 +62,7 @@ def manifest_path(home: Path = HOME) -> Path:
 
 
 def parse(home: Path = HOME) -> Path:
-    """Write the manifest anew if a project file is newer than it, without a database; return its path. Raises DbtError."""
+    """Write the manifest anew if a project file is newer, without a database; return its path. Raises DbtError."""
     kept = manifest_path(home)
     written = kept.stat().st_mtime if kept.exists() and _packed(home).exists() else 0.0
     if any(path.stat().st_mtime >= written for path in [*PROJECT.rglob("*"), Path(__file__)]):
@@ -77,7 +77,8 @@ def build(url: str, select: str, home: Path = HOME) -> list[NodeResult]:
     Unit tests and tests of the full history are left out: they belong to the test suite and to a weekly job.
     Raises DbtError naming the nodes that failed; what had been built before stays.
     """
-    return run(url, ["build", "--select", *select.split(), "--exclude", "resource_type:unit_test", "tag:full_history"], home)
+    selection = ["--select", *select.split(), "--exclude", "resource_type:unit_test", "tag:full_history"]
+    return run(url, ["build", *selection], home)
 
 
 def run(url: str, arguments: Sequence[str], home: Path = HOME) -> list[NodeResult]:
