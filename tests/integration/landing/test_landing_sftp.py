@@ -197,21 +197,32 @@ def test_a_dropped_connection_keeps_what_was_landed_and_the_next_run_brings_the_
     assert land(warehouse, sftp_source(), store, LATER).landed == []
 
 
-def test_a_file_that_may_not_be_read_is_named_after_the_others_landed(
-    warehouse: Connection, server: Server, sftp_source: SourceFactory, store: str
+@pytest.mark.parametrize(
+    ("fault", "error"),
+    [(PermissionError(13, "denied"), AccessError), (OSError(5, "Input/output error"), TransportError)],
+    ids=["refused", "broken"],
+)
+def test_a_file_that_the_server_does_not_give_is_named_after_the_others_landed(
+    warehouse: Connection,
+    server: Server,
+    sftp_source: SourceFactory,
+    store: str,
+    fault: OSError,
+    error: type[Exception],
 ) -> None:
-    server.write("gate_20261001.csv", b"1")
-    server.write("gate_20261002.csv", b"2")
+    for day in range(1, 31):
+        for part in "ab":
+            server.write(f"gate_202609{day:02}{part}.csv", f"{day}{part}".encode())
 
     def refuse(path: bytes) -> None:
-        if path.endswith(b"01.csv"):
-            raise PermissionError(13, "Permission denied")
+        if path.endswith(b"01a.csv"):
+            raise fault
 
     server.faults["on_open"] = refuse
     look(warehouse, sftp_source(), NOW)
-    with pytest.raises(AccessError, match=r"gate_20261001\.csv"):
+    with pytest.raises(error, match=r"1 files cannot be read by engage .*: gate_20260901a\.csv"):
         land(warehouse, sftp_source(), store, LATER)
-    assert [row[0] for row in ledger(warehouse)] == ["gate_20261002.csv"]
+    assert len(ledger(warehouse)) == 59
 
 
 def test_a_slow_listing_is_waited_for_and_a_silent_server_is_not(
@@ -311,9 +322,10 @@ def test_killed_between_bytes_and_ledger_the_next_run_finishes_the_work(
         process.wait()
         stored = [path for path in kept(store) if ".incoming" not in path.parts]
         assert len(stored) == 1 and ledger(warehouse) == []
+    for left in (Path(store) / ".incoming").iterdir():
+        os.utime(left, (0, 0))
     assert len(land(warehouse, source, store, LATER).landed) == 5
-    assert len(ledger(warehouse)) == 5
-    assert len([path for path in kept(store) if ".incoming" not in path.parts]) == 5
+    assert len(ledger(warehouse)) == 5 and len(kept(store)) == 5
 
 
 def waits_for_lock(database_url: str) -> bool:
