@@ -106,12 +106,18 @@ create table ops.batch (
     quality_score double precision,
     broken_rules text[] not null default '{}',
     problem text,
+    notes text[] not null default '{}',
+    ref_kind text,
+    is_stale boolean not null default false,
     last_event_at timestamptz,
     started_at timestamptz not null,
     finished_at timestamptz,
     published_at timestamptz
 );
 comment on table ops.batch is 'A delivery loaded once. held: nothing of it is visible to anybody but the owner.';
+comment on column ops.batch.notes is 'What was unusual about the delivery and did not stop it, such as a new column.';
+comment on column ops.batch.is_stale is
+    'A reference of its ref_kind has since become known, or names another student: to be processed again.';
 create index on ops.batch (source_id, state);
 
 create table ops.rule_result (
@@ -303,6 +309,9 @@ create table pii.identity_sighting (
     student_id text not null
 );
 create index on pii.identity_sighting (batch_id);
+create index on pii.identity_sighting (ref_kind, ref);
+comment on table pii.identity_sighting is
+    'What snapshots of students said, without what the snapshot before had said already.';
 create table pii.identity (
     ref_kind text not null,
     ref text not null,

@@ -1,0 +1,133 @@
+"""Audit: Great Expectations judges the batch in `load.rows_<source>`, and a quality score from 0 to 100 sums it up.
+
+What follows from the score is decided in publish.py. Results name rules and counts, never a value.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Literal, Self
+
+from engage.suites import Rule, Suite
+from engage.warehouse import sqlalchemy_url
+
+
+@dataclass(frozen=True)
+class RuleResult:
+    """How a batch fared with one rule. `share_met` is 0-1; a rule on the batch as a whole has 0 or 1 and no rows."""
+
+    rule_id: str
+    title: str
+    scope: Literal["row", "batch"]
+    is_critical: bool
+    weight: float
+    rows_checked: int | None
+    rows_failed: int | None
+    share_met: float
+    is_met: bool
+    problem: str | None
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the audit came to."""
+
+    results: list[RuleResult]
+    score: float
+    objection: str | None
+    """Why the batch must be held; None: it may be published."""
+
+
+def quality_score(results: Sequence[RuleResult]) -> float:
+    """Return the weighted share of rules met, 0-100; a row rule counts by the share of rows that meet it."""
+    return 100 * sum(r.weight * r.share_met for r in results) / sum(r.weight for r in results)
+
+
+def objection(results: Sequence[RuleResult], score: float, min_quality: float) -> str | None:
+    """Return in plain words why the batch must be held; None: it may be published."""
+    broken = [r for r in results if r.is_critical and not r.is_met]
+    said = [f"{r.title!r} must hold: {r.problem}" for r in broken]
+    if score < min_quality:
+        worst = sorted((r for r in results if r.problem), key=lambda r: r.weight * (r.share_met - 1))[:3]
+        why = "; ".join(f"{r.title!r}: {r.problem}" for r in worst if r not in broken)
+        said.insert(0, f"quality {score:.1f} is below {min_quality:g}" + (f" ({why})" if why else ""))
+    return "; ".join(said) or None
+
+
+class Auditor:
+    """The suite of one source, ready to judge batch after batch. A context manager: it holds database connections."""
+
+    def __init__(self, url: str, table: str, suite: Suite) -> None:
+        # Importing Great Expectations takes seconds; only who audits pays.
+        import great_expectations
+        from great_expectations.expectations.registry import get_expectation_impl
+
+        import expectations.custom  # noqa: F401
+
+        context = great_expectations.get_context(mode="ephemeral")
+        context.variables.progress_bars = {"globally": False}
+        self._suite = suite
+        self._source = context.data_sources.add_postgres(
+            "warehouse", connection_string=sqlalchemy_url(url) + "?options=-csearch_path%3Dload"
+        )
+        asset = self._source.add_table_asset(table, table_name=table)
+        self._batch = asset.add_batch_definition_whole_table("batch").get_batch()
+        self._expectations = great_expectations.ExpectationSuite(name=table)
+        for rule in suite.rules:
+            kind = get_expectation_impl(rule.type)
+            facts = {n: {"$PARAMETER": n} for n in ("typical_rows", "due_by") if n in kind.__fields__}
+            self._expectations.add_expectation(
+                kind(**rule.kwargs, **facts, severity=rule.severity, meta={"id": rule.meta.id})
+            )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._source.get_execution_engine().close()
+
+    def judge(self, facts: dict[str, object], min_quality: float) -> Verdict:
+        """Judge what is in the table now. `facts`: `typical_rows`, `due_by` (ISO 8601); None: nothing to go by."""
+        outcome = self._batch.validate(
+            self._expectations,
+            # Nothing else keeps people's values out of the result.
+            result_format={"result_format": "BASIC", "partial_unexpected_count": 0},
+            expectation_parameters=facts,
+        )
+        by_id = {r.expectation_config.meta["id"]: r for r in outcome.results}
+        results = [_result(rule, by_id[rule.meta.id]) for rule in self._suite.rules]
+        score = quality_score(results)
+        return Verdict(results, score, objection(results, score, min_quality))
+
+
+def _result(rule: Rule, outcome: Any) -> RuleResult:
+    counts = outcome.result
+    # A rule that could not be evaluated has an empty result, or an exception for one of its metrics.
+    failed_to_run = "raised_exception" not in outcome.exception_info or outcome.exception_info["raised_exception"]
+    checked, failed = counts.get("element_count"), counts.get("unexpected_count")
+    is_met = bool(outcome.success) and not failed_to_run
+    if rule.scope == "row":
+        share = 0.0 if failed_to_run or checked is None else 1 - failed / checked if checked else 1.0
+    else:
+        checked = failed = None
+        share = float(is_met)
+    if failed_to_run:
+        problem = "could not be evaluated"
+    elif rule.scope == "row" and failed:
+        problem = f"{failed:,} of {checked:,} rows do not meet it"
+    else:
+        problem = "" if is_met else "not met"
+    return RuleResult(
+        rule_id=rule.meta.id,
+        title=rule.meta.title,
+        scope=rule.scope,
+        is_critical=rule.severity == "critical",
+        weight=rule.meta.weight,
+        rows_checked=checked,
+        rows_failed=failed,
+        share_met=share,
+        is_met=is_met,
+        problem=problem or None,
+    )

@@ -1,0 +1,199 @@
+"""Batches: every landed delivery that has no finished batch is loaded, audited and published, one after another.
+
+The only module that knows the order of these steps. May be killed anywhere and started again.
+"""
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime, time, timedelta
+from typing import cast
+from zoneinfo import ZoneInfo
+
+import psycopg
+from psycopg.rows import class_row
+
+from engage.audit import Auditor, RuleResult, Verdict
+from engage.landing import Delivery, open_delivery
+from engage.load import WorkingTables
+from engage.publish import Publisher
+from engage.sources import ConfigurationError, Source
+from engage.suites import Suite
+from engage.text import UnreadableError
+from engage.warehouse import Connection, connect
+
+
+class BatchError(Exception):
+    """A batch could not be processed, though not for a fault of the delivery; it stays waiting."""
+
+
+@dataclass(frozen=True)
+class BatchOutcome:
+    """What became of a delivery. Names rules, files and numbers; never a value of a row."""
+
+    batch_id: int
+    delivery_id: int
+    name: str
+    state: str
+    """published, held or superseded."""
+    first_day: date | None
+    last_day: date | None
+    rows_read: int
+    rows_dropped: int
+    rows_accepted: int
+    rows_quarantined: int
+    quality_score: float
+    """0-100."""
+    rules: list[RuleResult] = field(repr=False)
+    problem: str | None
+    """Why it was held, in plain words."""
+    notes: tuple[str, ...]
+    """What was unusual and did not stop it."""
+    days_touched: int
+    """Days whose published rows changed."""
+
+
+def process_pending(
+    url: str,
+    source: Source,
+    suite: Suite,
+    store_url: str,
+    now: datetime,
+    progress: Callable[[BatchOutcome], None] = lambda outcome: None,
+) -> list[BatchOutcome]:
+    """Process every delivery of `source` that waits, oldest version first, then batches that became stale.
+
+    Each is published or held in a transaction of its own. Waits while another process works on the same source.
+    Raises BatchError, ConfigurationError.
+    """
+    outcomes: list[BatchOutcome] = []
+    with connect(url, autocommit=True) as connection, ExitStack() as stack:
+        connection.execute("select pg_advisory_lock(hashtext('engage.batches'), hashtext(%s))", [source.id])
+        gate: _Gate | None = None
+        while waiting := _waiting(connection, source):
+            if gate is None:
+                gate = _Gate(connection, source, suite, store_url)
+                gate.auditor = stack.enter_context(Auditor(url, f"rows_{source.id}", suite))
+            for delivery in waiting:
+                outcomes.append(gate.process(delivery, now))
+                progress(outcomes[-1])
+    return outcomes
+
+
+def _waiting(connection: Connection, source: Source) -> list[Delivery]:
+    """Return the deliveries without a finished batch, oldest first; if there are none, those of stale batches."""
+    with connection.cursor(row_factory=class_row(Delivery)) as cursor:
+        for is_stale in (False, True):
+            cursor.execute(
+                """
+                select d.* from ops.delivery as d left join ops.batch as b using (delivery_id)
+                where
+                    d.source_id = %s
+                    and case when %s then b.is_stale else b.state is null or b.state = 'loading' end
+                order by d.version_at, d.name, d.content_hash
+                """,
+                [source.id, is_stale],
+            )
+            if found := cursor.fetchall():
+                return found
+    return []
+
+
+class _Gate:
+    """Takes one delivery after another through load, audit and publish."""
+
+    auditor: Auditor
+    """Set once the working tables are there for it to look at."""
+
+    def __init__(self, connection: Connection, source: Source, suite: Suite, store_url: str) -> None:
+        # What is written before publishing may be lost: it is done again.
+        connection.execute("set synchronous_commit = off")
+        parameters = connection.execute("select time_zone, min_quality from ops.scoring_parameter").fetchone()
+        if parameters is None:
+            raise ConfigurationError("ops.scoring_parameter is empty: the configuration was never synchronised")
+        self._zone, self._min_quality = cast(tuple[str, float], parameters)
+        self._connection, self._source, self._store_url = connection, source, store_url
+        self._tables = WorkingTables(connection, source, self._zone)
+        self._publisher = Publisher(connection, source, suite, self._tables)
+
+    def process(self, delivery: Delivery, now: datetime) -> BatchOutcome:
+        """Load, audit and publish one delivery."""
+        if self._source.relation == "snapshot" and delivery.first_day is None:
+            as_of = delivery.version_at.astimezone(ZoneInfo(self._zone)).date()
+            delivery = replace(delivery, first_day=as_of, last_day=as_of)
+        batch_id, was_published = self._begin(delivery, now)
+        try:
+            try:
+                loaded = self._tables.load(delivery, lambda: open_delivery(self._store_url, delivery.landed_path))
+                verdict = self.auditor.judge(self._facts(delivery), self._min_quality)
+            except UnreadableError as error:
+                loaded, verdict = None, Verdict([], 0.0, f"{delivery.name}: {error}")
+            # What is visible stays so: it passed once, and nothing better has come.
+            may_be_seen = was_published or verdict.objection is None
+            published = self._publisher.publish(batch_id, delivery, loaded, verdict, may_be_seen, now)
+        except (psycopg.DataError, psycopg.IntegrityError) as error:
+            # The database quotes values in its message.
+            raise BatchError(f"{delivery.name}: the database refuses it, SQLSTATE {error.sqlstate}") from None
+        return BatchOutcome(
+            batch_id=batch_id,
+            delivery_id=delivery.delivery_id,
+            name=delivery.name,
+            state=published.state,
+            first_day=delivery.first_day,
+            last_day=delivery.last_day,
+            rows_read=loaded.rows_read if loaded else 0,
+            rows_dropped=loaded.rows_dropped if loaded else 0,
+            rows_accepted=published.rows_accepted,
+            rows_quarantined=published.rows_quarantined,
+            quality_score=verdict.score,
+            rules=verdict.results,
+            problem=verdict.objection,
+            notes=loaded.notes if loaded else (),
+            days_touched=published.days_touched,
+        )
+
+    def _begin(self, delivery: Delivery, now: datetime) -> tuple[int, bool]:
+        """Enter the attempt; return the batch and whether its rows are visible already."""
+        found = self._connection.execute(
+            """
+            insert into ops.batch (delivery_id, source_id, state, ref_kind, started_at)
+            values (%s, %s, 'loading', %s, %s)
+            on conflict (delivery_id) do update set attempts = ops.batch.attempts + 1, started_at = excluded.started_at
+            returning batch_id, state = 'published'
+            """,
+            [
+                delivery.delivery_id,
+                self._source.id,
+                self._source.identified_by if self._source.kind.names_student else None,
+                now,
+            ],
+        ).fetchone()
+        return cast(tuple[int, bool], found)
+
+    def _facts(self, delivery: Delivery) -> dict[str, object]:
+        """What is usual and due, for rules on the batch as a whole."""
+        due_by = delivery.window_end
+        if due_by is None and delivery.last_day is not None:
+            midnight = datetime.combine(delivery.last_day + timedelta(days=1), time(), ZoneInfo(self._zone))
+            due_by = midnight.astimezone(UTC)
+        return {"typical_rows": self._typical_rows(delivery), "due_by": due_by and due_by.isoformat()}
+
+    def _typical_rows(self, delivery: Delivery) -> float | None:
+        """Return the median rows of the last 8 accepted batches of the same weekday; None: there are fewer than 3."""
+        found = self._connection.execute(
+            """
+            select case when count(*) >= 3 then percentile_cont(0.5) within group (order by rows) end
+            from (
+                select b.rows_accepted + b.rows_quarantined as rows
+                from ops.batch as b
+                inner join ops.delivery as d using (delivery_id)
+                where
+                    b.source_id = %s and b.state = 'published' and d.first_day < %s
+                    and extract(isodow from d.first_day) = extract(isodow from %s::date)
+                order by d.first_day desc
+                limit 8
+            ) as earlier
+            """,
+            [self._source.id, delivery.first_day, delivery.first_day],
+        ).fetchone()
+        return cast(tuple[float | None], found)[0]

@@ -1,0 +1,281 @@
+"""Load: a landed delivery becomes rows of the source's two working tables in schema `load`.
+
+`load.text_<source>` holds the fields as they came, `load.rows_<source>` the typed rows that are audited and published.
+Rows go through COPY and SQL only; Python looks at single lines only when a file has some that are not well formed.
+"""
+
+from dataclasses import dataclass
+from io import TextIOWrapper
+
+import psycopg
+from psycopg import sql
+
+from engage import text, typed_pass
+from engage.landing import Delivery
+from engage.sources import Column, Drop, Source
+from engage.text import CareError, Opener, UnreadableError
+from engage.warehouse import Connection
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What is in the working tables now."""
+
+    rows_read: int
+    rows_dropped: int
+    headings: tuple[str, ...]
+    """Of the text columns c1, c2, ...; empty for JSON Lines, whose only text column c1 is the item."""
+    notes: tuple[str, ...]
+    """What was unusual about the file and did not stop it."""
+
+
+def typed_columns(source: Source) -> dict[str, str]:
+    """Return the columns of `load.rows_<source>` with their SQL types: what expectations can speak about."""
+    columns = {"row_number": "bigint", "load_error": "text", "load_field": "text"}
+    columns |= {name: typed_pass.SQL_TYPES[field.type] for name, field in source.kind.fields.items()}
+    # Set by us: the local day; the day if the delivery does not name it; how far ahead of the delivery the row lies.
+    columns |= {"day": "date", "unnamed_day": "date", "seconds_ahead": "double precision"}
+    if source.kind.names_student:
+        # The reference when it is known to nobody; both null when the row has no day.
+        columns |= {"student_id": "text", "unknown_student": "text"}
+    return columns
+
+
+def normalised(kind: str, ref: str) -> str:
+    """SQL of a student reference as it is compared: user names and e-mail addresses whatever their case."""
+    return f"lower({ref})" if kind in ("username", "email") else ref
+
+
+class WorkingTables:
+    """The working tables of one source. Only one batch of a source is in them at a time: the caller holds the lock."""
+
+    def __init__(self, connection: Connection, source: Source, zone: str) -> None:
+        self._connection = connection
+        self._source = source
+        self._zone = zone
+        self._width = 0
+        self.text = sql.Identifier("load", f"text_{source.id}")
+        self.rows = sql.Identifier("load", f"rows_{source.id}")
+        columns = sql.SQL(", ").join(
+            sql.SQL("{} {}").format(sql.Identifier(n), sql.SQL(t)) for n, t in typed_columns(source).items()
+        )
+        with connection.transaction():
+            connection.execute(sql.SQL("drop table if exists {}, {}").format(self.text, self.rows))
+            connection.execute(sql.SQL("create unlogged table {} ({})").format(self.rows, columns))
+
+    def load(self, delivery: Delivery, open_bytes: Opener) -> Loaded:
+        """Fill both tables from one delivery, replacing what they held. Raises UnreadableError."""
+        try:
+            with self._connection.transaction():
+                return self._load(delivery, open_bytes, carefully=False)
+        except (CareError, UnicodeDecodeError, psycopg.DataError):
+            pass  # and read it again line by line
+        try:
+            with self._connection.transaction():
+                return self._load(delivery, open_bytes, carefully=True)
+        except psycopg.DataError as error:
+            # The database quotes values in its message.
+            raise UnreadableError(f"is refused by the database, SQLSTATE {error.sqlstate}") from None
+
+    def _load(self, delivery: Delivery, open_bytes: Opener, carefully: bool) -> Loaded:
+        form = self._source.format
+        try:
+            with text.open_text(open_bytes, form.encoding, "engage_mark" if carefully else "strict") as content:
+                if form.kind == "csv":
+                    headings, number = text.read_heading(content, form)
+                    cells, drops, notes = _match(self._source, headings)
+                else:
+                    headings, number = [], 0
+                    cells, drops, notes = _paths(self._source)
+                self._prepare(len(headings) or 1, number)
+                rows_read = self._copy_carefully(content, number) if carefully else self._copy(content)
+        except text.UNPACKING_ERRORS as error:
+            raise text.broken_archive() from error
+        kept = self._type(delivery, cells, drops)
+        return Loaded(rows_read, rows_read - kept, tuple(headings), tuple(notes))
+
+    def _prepare(self, width: int, heading_at: int) -> None:
+        """Empty the tables; numbers of rows start after the heading."""
+        if width != self._width:
+            kind = sql.SQL("jsonb" if self._source.format.kind == "jsonl" else "text")
+            columns = sql.SQL(", ").join(sql.SQL("{} {}").format(name, kind) for name in _text_columns(width))
+            self._connection.execute(sql.SQL("drop table if exists {}").format(self.text))
+            self._connection.execute(
+                sql.SQL(
+                    "create unlogged table {} (row_number bigint generated by default as identity,"
+                    " problem text, line text, {})"
+                ).format(self.text, columns)
+            )
+            self._width = width
+        self._connection.execute(sql.SQL("truncate {}, {}").format(self.text, self.rows))
+        self._connection.execute(
+            sql.SQL("alter table {} alter column row_number restart with {}").format(self.text, heading_at + 1)
+        )
+
+    def _copy(self, content: TextIOWrapper) -> int:
+        """COPY the text as it is. Raises CareError when it holds fewer or more rows than lines."""
+        form = self._source.format
+        # JSON holds no control characters, so as quote and delimiter they make a line one field.
+        delimiter, quote = (form.delimiter, form.quote) if form.kind == "csv" else ("\x01", "\x02")
+        if self._width == 1 and form.kind == "csv":
+            raise CareError  # a blank line would be a row
+        statement = sql.SQL("copy {} ({}) from stdin (format csv, null '', delimiter {}, quote {})").format(
+            self.text, sql.SQL(", ").join(_text_columns(self._width)), sql.Literal(delimiter), sql.Literal(quote)
+        )
+        count = 0
+        with self._connection.cursor() as cursor:
+            with cursor.copy(statement) as copy:
+                for block in text.blocks(content, form.footer):
+                    count += block.count("\n")
+                    copy.write(block)
+            if cursor.rowcount != count:
+                raise CareError
+        return count
+
+    def _copy_carefully(self, content: TextIOWrapper, number: int) -> int:
+        names = [sql.Identifier(n) for n in ("row_number", "problem", "line")] + _text_columns(self._width)
+        statement = sql.SQL("copy {} ({}) from stdin").format(self.text, sql.SQL(", ").join(names))
+        nothing = [None] * self._width
+        count = 0
+        with self._connection.cursor() as cursor, cursor.copy(statement) as copy:
+            for line in text.lines(content, self._source.format, self._width, number):
+                count += 1
+                copy.write_row([line.number, line.problem, line.text, *(line.fields or nothing)])
+        return count
+
+    def _type(self, delivery: Delivery, cells: dict[str, str], drops: list[tuple[str, str]]) -> int:
+        """Run the typed pass; return how many rows were kept."""
+        parameters = {
+            "zone": self._zone,
+            "version_at": delivery.version_at,
+            "first_day": delivery.first_day,
+            "last_day": delivery.last_day,
+            "kind": self._source.identified_by,
+        }
+        return self._connection.execute(self._typed_pass(cells, drops), parameters).rowcount
+
+    def _typed_pass(self, cells: dict[str, str], drops: list[tuple[str, str]]) -> sql.Composed:
+        """SQL of the typed pass: `cells` says where each field's text is, `drops` what tells rows to leave out."""
+        source, record = self._source, self._source.kind
+        absent = Column(name="")
+        fields = {n: (f, source.columns.get(n, absent) if n in cells else absent) for n, f in record.fields.items()}
+        typed = {n: typed_pass.typed(n, f, c, source.format.time_zone) for n, (f, c) in fields.items()}
+        prepared = [f'{typed_pass.prepared(cells.get(n, "null"), f, c)} as "{n}"' for n, (f, c) in fields.items()]
+        told = [f"({expression}) as told_{n}" for n, (expression, _) in enumerate(drops)]
+        time = f'"{record.day_of}"' if record.day_of else None
+        collapse = "false"
+        if source.collapse and time:
+            # Chains of swipes count once; an unreadable row neither collapses nor hides another.
+            key = ", ".join(["load_error is null", "student_ref", *(f"told_{n}" for n in range(len(drops)))])
+            before = f"lag({time}) over (partition by {key} order by {time}, row_number)"
+            collapse = f"load_error is null and {before} >= {time} - interval '{source.collapse.within_s} seconds'"
+        day = f"({time} at time zone %(zone)s)::date" if time else "%(first_day)s::date"
+        ahead = f"extract(epoch from {time} - %(version_at)s)" if time else "null"
+        student = "i.student_id, case when i.student_id is null and day is not null then student_ref end"
+        return sql.SQL(
+            # `offset 0` keeps Postgres from working out the same expression again wherever it is used.
+            """
+            insert into {rows} (
+                row_number, load_error, load_field, {fields}, day, unnamed_day, seconds_ahead{student_columns}
+            )
+            with cells as (
+                select row_number, problem, {prepared} from {text} where problem is not null or not ({dropped}) offset 0
+            ),
+            parsed as (select *{parsed} from cells offset 0),
+            typed as (
+                select
+                    row_number, coalesce(problem, {problems}) as load_error, problem is null as is_line, {values}{told}
+                from parsed offset 0
+            ),
+            single as (select *, {collapse} as is_repeated from typed offset 0),
+            dated as (select *, {day} as day from single where is_repeated is not true offset 0)
+            select
+                row_number, load_error, case when is_line then split_part(load_error, ':', 1) end, {fields}, day,
+                case when day not between %(first_day)s::date and %(last_day)s::date then day end, {ahead}{students}
+            from dated {identity}
+            """
+        ).format(
+            rows=self.rows,
+            text=self.text,
+            fields=sql.SQL(", ").join(map(sql.Identifier, fields)),
+            student_columns=sql.SQL(", student_id, unknown_student" if record.names_student else ""),
+            prepared=_list([*prepared, *told]),
+            dropped=sql.SQL(" or ".join(condition for _, condition in drops) or "false"),
+            parsed=sql.SQL(
+                "".join(f', {e} as "{a}"' for n, (f, c) in fields.items() for a, e in typed_pass.parsed(n, f, c))
+            ),
+            problems=_list([t.problem for t in typed.values()]),
+            values=_list([f'{t.value} as "{n}"' for n, t in typed.items()]),
+            told=sql.SQL("".join(f", told_{n}" for n in range(len(drops)))),
+            collapse=sql.SQL(collapse),
+            day=sql.SQL(day),
+            ahead=sql.SQL(ahead),
+            students=sql.SQL(f", {student}" if record.names_student else ""),
+            identity=sql.SQL(
+                "left join pii.identity as i on i.ref_kind = %(kind)s and i.valid_from <= day and day < i.valid_to"
+                f" and i.ref = {normalised(source.identified_by, 'student_ref')}"
+                if record.names_student
+                else ""
+            ),
+        )
+
+
+def _list(expressions: list[str]) -> sql.SQL:
+    return sql.SQL(", ".join(expressions))
+
+
+def _text_columns(width: int) -> list[sql.Identifier]:
+    return [sql.Identifier(f"c{n}") for n in range(1, width + 1)]
+
+
+def _match(source: Source, headings: list[str]) -> tuple[dict[str, str], list[tuple[str, str]], list[str]]:
+    """Find every field's column by its heading. Raises UnreadableError when one is missing that must be there."""
+    notes: list[str] = []
+    place: dict[str, int] = {}
+    known = [*source.headings, *(c.name for c in source.columns.values()), *(d.column for d in source.drop)]
+    for name in dict.fromkeys(known):
+        found = [n for n, heading in enumerate(headings, start=1) if heading == name]
+        if not found and (found := [n for n, h in enumerate(headings, start=1) if h.casefold() == name.casefold()]):
+            notes.append(f"column '{name}' is written in other letters")
+        if len(found) > 1:
+            raise UnreadableError(f"column '{name}' is there {len(found)} times")
+        if found:
+            place[name] = found[0]
+    new = [heading for n, heading in enumerate(headings, start=1) if n not in place.values() and heading]
+    needed = [source.columns[n].name for n, f in source.kind.fields.items() if f.required]
+    needed += [source.columns["event_id"].name] if source.relation == "append" else []
+    needed += [drop.column for drop in source.drop]
+    if missing := [name for name in dict.fromkeys(needed) if name not in place]:
+        said = f"column{'s' * (len(missing) > 1)} {_quoted(missing)} {'are' if len(missing) > 1 else 'is'} missing"
+        # A file without a heading shows a row here: its values must not be repeated.
+        if 2 * len(place) < len(source.headings):
+            raise UnreadableError(f"{said}; the first line has {len(place)} of the {len(source.headings)} headings")
+        raise UnreadableError(f"{said}; new {_quoted(new)} found: renamed?" if new else said)
+    if new:
+        notes.append(f"new column {_quoted(new)}")
+    if absent := [name for name in source.headings if name not in place]:
+        notes.append(f"column {_quoted(absent)} is missing")
+    cells = {field: f"c{place[c.name]}" for field, c in source.columns.items() if c.name in place}
+    return cells, [_drop(f"c{place[d.column]}", d) for d in source.drop], notes
+
+
+def _paths(source: Source) -> tuple[dict[str, str], list[tuple[str, str]], list[str]]:
+    """The same for JSON Lines, where a column is a dotted path into the item and may be absent from any of them."""
+    cells = {field: _path(column.name) for field, column in source.columns.items()}
+    return cells, [_drop(_path(d.column), d) for d in source.drop], []
+
+
+def _path(name: str) -> str:
+    return f"(c1 #>> string_to_array({typed_pass.literal(name)}, '.'))"
+
+
+def _drop(expression: str, drop: Drop) -> tuple[str, str]:
+    value = typed_pass.trimmed(expression)
+    conditions = [f"{value} is not null"] if drop.not_null else []
+    if drop.equals:
+        conditions.append(f"coalesce({value} in ({', '.join(map(typed_pass.literal, drop.equals))}), false)")
+    return value, " or ".join(conditions) or "false"
+
+
+def _quoted(names: list[str]) -> str:
+    return ", ".join(f"'{name[:60]}'" for name in names[:10])

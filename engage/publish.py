@@ -1,0 +1,336 @@
+"""Publish: the one transaction in which a batch is entered as published or held, and its rows become visible or not.
+
+Which delivery speaks for a day is decided by the deliveries' own times, never by the order of arrival, so that any
+order and any repetition ends in the same rows. Which rows are good the suite decides, which batches the caller.
+"""
+
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import cast
+
+from psycopg import sql
+
+from engage import identity, partitions
+from engage.audit import Verdict
+from engage.landing import Delivery
+from engage.load import Loaded, WorkingTables, normalised
+from engage.sources import Source
+from engage.suites import READABLE, Suite
+from engage.typed_pass import literal
+from engage.warehouse import Connection
+
+_IS_NEWER = sql.SQL(
+    "(newer.version_at, newer.name, newer.content_hash) > (mine.version_at, mine.name, mine.content_hash)"
+)
+
+
+@dataclass(frozen=True)
+class Published:
+    """What became of a batch."""
+
+    state: str
+    rows_accepted: int
+    rows_quarantined: int
+    days_touched: int
+
+
+class Publisher:
+    """Publishes batches of one source from its working tables. The caller holds the source's lock."""
+
+    def __init__(self, connection: Connection, source: Source, suite: Suite, tables: WorkingTables) -> None:
+        self._connection = connection
+        self._source = source
+        self._suite = suite
+        self._given: dict[str, object] = {}
+        record = source.kind
+        columns = {f.column or n: n for n, f in record.fields.items() if f.column != ""}
+        if record.names_student:
+            columns["student_id"] = "student_id"
+        self._parts: dict[str, sql.Composable] = {
+            "rows": tables.rows,
+            "text": tables.text,
+            "raw": partitions.partition(source),
+            "day": sql.Identifier(partitions.day_column(source)),
+            "good": sql.SQL(" and ".join(rule.condition for rule in suite.row_rules)),
+            "columns": sql.SQL(", ").join(map(sql.Identifier, columns)),
+            "values": sql.SQL(", ").join(map(sql.Identifier, columns.values())),
+            "is_newer": _IS_NEWER,
+            "time": sql.SQL(f'"{record.day_of}"' if record.day_of else "null::timestamptz"),
+        }
+
+    def publish(
+        self,
+        batch_id: int,
+        delivery: Delivery,
+        loaded: Loaded | None,
+        verdict: Verdict,
+        may_be_seen: bool,
+        now: datetime,
+    ) -> Published:
+        """Enter the batch and, if it `may_be_seen`, make its good rows visible on the days it speaks for.
+
+        `loaded` None: the file could not be read at all. Repeating it for a batch replaces what it did before.
+        """
+        days = self._days(delivery, loaded)
+        if may_be_seen:
+            partitions.ensure(self._connection, self._source, days)
+        self._given = {
+            "source": self._source.id,
+            "batch": batch_id,
+            "delivery": delivery.delivery_id,
+            "now": now,
+            "headings": list(loaded.headings) if loaded else [],
+        }
+        with self._connection.transaction():
+            self._run("set local synchronous_commit = on")
+            touched = self._withdraw()
+            self._run(
+                "insert into ops.batch_day select %(batch)s, %(source)s, day, is_covered, true"
+                " from unnest(%(days)s::date[], %(covered)s::boolean[]) as t (day, is_covered)",
+                days=list(days),
+                covered=list(days.values()),
+            )
+            self._run(
+                "update ops.batch set state = %(state)s where batch_id = %(batch)s",
+                state="published" if may_be_seen else "held",
+            )
+            self._supersede(list(days))
+            accepted, quarantined, last_event_at = self._quarantine() if loaded else (0, 0, None)
+            if may_be_seen:
+                touched |= self._append() if self._source.relation == "append" else self._replace()
+                if self._source.record == "students":
+                    identity.take(self._connection, self._source, batch_id, self._parts)
+            if self._source.kind.names_student:
+                self._run(
+                    "insert into ops.touched_day (source_id, day) select %(source)s, unnest(%(days)s::date[])"
+                    " on conflict do nothing",
+                    days=list(touched),
+                )
+            self._enter_results(loaded, verdict, accepted if may_be_seen else 0, quarantined, last_event_at)
+            ((state,),) = self._run("select state from ops.batch where batch_id = %(batch)s")
+        return Published(cast(str, state), accepted if may_be_seen else 0, quarantined, len(touched))
+
+    def _days(self, delivery: Delivery, loaded: Loaded | None) -> dict[date, bool]:
+        """Return the days that the batch is about, each with whether the delivery covers it."""
+        named = {}
+        if delivery.first_day and delivery.last_day:
+            span = (delivery.last_day - delivery.first_day).days + 1
+            named = {delivery.first_day + timedelta(days=n): True for n in range(span)}
+        is_append = self._source.relation == "append"
+        if loaded is None or (named and not is_append):
+            return named
+        # A file that does not name its days is complete for those in it; an API window only for those that end in it.
+        found = self._run("select distinct day from {rows} where {good}")
+        return {cast(date, day): not is_append for (day,) in found} | named
+
+    def _withdraw(self) -> set[date]:
+        """Remove what an earlier attempt at this batch left; return the days on which rows went away."""
+        self._run("delete from quarantine.row where batch_id = %(batch)s")
+        self._run("delete from ops.rule_result where batch_id = %(batch)s")
+        days = [day for (day,) in self._run("delete from ops.batch_day where batch_id = %(batch)s returning day")]
+        if not days:
+            return set()
+        return self._dates(
+            """
+            with gone as (delete from {raw} where batch_id = %(batch)s and {day} = any(%(days)s) returning {day})
+            select distinct {day} from gone
+            """,
+            days=days,
+        )
+
+    def _supersede(self, days: list[date]) -> None:
+        """Let the newest published version speak for each day, and close batches that speak for no day any more."""
+        if self._source.relation == "append":
+            # Published windows stand side by side; only a held one is made good by reading it again.
+            overtaken = sql.SQL("""
+                b.state = 'held' and exists (
+                    select from ops.batch as n
+                    inner join ops.delivery as newer using (delivery_id)
+                    where
+                        n.source_id = d.source_id and n.state = 'published' and {is_newer}
+                        and newer.window_start <= mine.window_start and newer.window_end >= mine.window_end
+                )""")
+        else:
+            overtaken = sql.SQL("""
+                d.day = any(%(days)s) and exists (
+                    select from ops.batch_day as other
+                    inner join ops.batch as n using (batch_id)
+                    inner join ops.delivery as newer using (delivery_id)
+                    where
+                        other.source_id = d.source_id and other.day = d.day and other.is_current
+                        and n.state = 'published' and {is_newer}
+                )""")
+        found = self._run(
+            """
+            update ops.batch_day as d set is_current = false
+            from ops.batch as b inner join ops.delivery as mine using (delivery_id)
+            where d.batch_id = b.batch_id and d.source_id = %(source)s and d.is_current and {overtaken}
+            returning d.batch_id
+            """,
+            days=days,
+            overtaken=overtaken.format(is_newer=_IS_NEWER),
+        )
+        if found:
+            self._run(
+                """
+                with closed as (
+                    update ops.batch as b set state = 'superseded'
+                    where
+                        b.batch_id = any(%(batches)s)
+                        and not exists (select from ops.batch_day as d where d.batch_id = b.batch_id and d.is_current)
+                    returning b.batch_id
+                )
+                update quarantine.row as q set state = 'superseded' from closed where q.batch_id = closed.batch_id
+                """,
+                batches=[batch_id for (batch_id,) in found],
+            )
+
+    def _quarantine(self) -> tuple[int, int, datetime | None]:
+        """Keep the bad rows with every rule they break. Return the numbers of good and bad rows, and the last event."""
+        ((good, rows, last_event_at),) = self._run(
+            """
+            select count(*) filter (where {good}), count(*), max({time}) filter (where {good})
+            from {rows}
+            """
+        )
+        bad = cast(int, rows) - cast(int, good)
+        if bad:
+            broken = ", ".join(
+                f"({literal(r.meta.id)}, {'load_field' if r.meta.id == READABLE else literal(', '.join(r.columns))}, "
+                f"{'load_error' if r.meta.id == READABLE else literal(r.meta.title)}, not {r.condition})"
+                for r in self._suite.row_rules
+            )
+            ref = normalised(self._source.identified_by, "student_ref") if self._source.kind.names_student else "null"
+            self._run(
+                """
+                insert into quarantine.row
+                    (batch_id, source_id, row_number, rule_id, field, reason, student_ref, record, quarantined_at,
+                    state)
+                select
+                    %(batch)s, %(source)s, r.row_number, v.rule_id, v.field, v.reason, {ref}, {record}, %(now)s,
+                    (select case state when 'superseded' then state else 'quarantined' end
+                    from ops.batch where batch_id = %(batch)s)
+                from {rows} as r
+                inner join {text} as t using (row_number)
+                cross join lateral (values {broken}) as v (rule_id, field, reason, is_broken)
+                where v.is_broken
+                """,
+                broken=sql.SQL(broken),
+                ref=sql.SQL(ref),
+                record=self._record(),
+            )
+        return cast(int, good), bad, cast(datetime | None, last_event_at)
+
+    def _record(self) -> sql.SQL:
+        """SQL of a row as it came: its cells by heading, or the line when it has none."""
+        headings = cast(list[str], self._given["headings"])
+        whole = "t.c1" if not headings else ", ".join(f"t.c{n}" for n in range(1, len(headings) + 1))
+        whole = f"jsonb_object(%(headings)s, array[{whole}])" if headings else whole
+        return sql.SQL(f"case when t.problem is null then {whole} else jsonb_build_object('line', t.line) end")
+
+    def _replace(self) -> set[date]:
+        """Replace all rows of the days that the batch speaks for; return the days whose rows changed."""
+        days = [d for (d,) in self._run("select day from ops.batch_day where batch_id = %(batch)s and is_current")]
+        # A student is one row; of two the later counts.
+        distinct, order = ("", "") if self._source.record != "students" else ("distinct on (student_id)", "student_id,")
+        return self._dates(
+            """
+            with gone as (delete from {raw} where {day} = any(%(days)s) returning {day}),
+            put as (
+                insert into {raw} (source_id, {day}, batch_id, row_number, {columns})
+                select {distinct} %(source)s, day, %(batch)s, row_number, {values}
+                from {rows} where day = any(%(days)s) and {good} order by {order} row_number desc
+                returning {day}
+            )
+            select {day} from gone union select {day} from put
+            """,
+            days=days,
+            distinct=sql.SQL(distinct),
+            order=sql.SQL(order),
+        )
+
+    def _append(self) -> set[date]:
+        """Add events, and replace those that an older delivery had; return the days whose rows changed."""
+        return self._dates(
+            """
+            with fresh as (
+                select distinct on (event_id) * from {rows} where {good} order by event_id, row_number desc
+            ),
+            there as (
+                select r.event_id, r.{day}, {is_newer} as is_newer
+                from {raw} as r
+                inner join fresh using (event_id)
+                inner join ops.batch as b on r.batch_id = b.batch_id
+                inner join ops.delivery as newer on b.delivery_id = newer.delivery_id
+                inner join ops.delivery as mine on mine.delivery_id = %(delivery)s
+            ),
+            gone as (
+                delete from {raw} as r using there
+                where r.event_id = there.event_id and r.{day} = there.{day} and not there.is_newer
+                returning r.{day}
+            ),
+            put as (
+                insert into {raw} (source_id, {day}, batch_id, row_number, {columns})
+                select %(source)s, day, %(batch)s, row_number, {values}
+                from fresh where not exists (select from there where there.event_id = fresh.event_id and is_newer)
+                returning {day}
+            )
+            select {day} from gone union select {day} from put
+            """
+        )
+
+    def _enter_results(
+        self, loaded: Loaded | None, verdict: Verdict, accepted: int, quarantined: int, last_event_at: datetime | None
+    ) -> None:
+        if verdict.results:
+            rules = [
+                [getattr(r, name) for r in verdict.results]
+                for name in (
+                    "rule_id",
+                    "scope",
+                    "is_critical",
+                    "weight",
+                    "rows_checked",
+                    "rows_failed",
+                    "share_met",
+                    "problem",
+                )
+            ]
+            names = [f"rule_{n}" for n in range(len(rules))]
+            types = ["text", "text", "boolean", "float8", "bigint", "bigint", "float8", "text"]
+            arrays = ", ".join(f"%({name})s::{kind}[]" for name, kind in zip(names, types, strict=True))
+            self._run(
+                "insert into ops.rule_result select %(batch)s, r.* from unnest({arrays}) as r",
+                arrays=sql.SQL(arrays),
+                **dict(zip(names, rules, strict=True)),
+            )
+        self._run(
+            """
+            update ops.batch set
+                rows_read = %(read)s, rows_dropped = %(dropped)s, rows_accepted = %(accepted)s,
+                rows_quarantined = %(quarantined)s, quality_score = %(score)s, broken_rules = %(broken)s,
+                problem = %(problem)s, notes = %(notes)s, is_stale = false, last_event_at = %(last_event_at)s,
+                finished_at = %(now)s,
+                published_at = case when state <> 'held' then coalesce(published_at, %(now)s) end
+            where batch_id = %(batch)s
+            """,
+            read=loaded.rows_read if loaded else None,
+            dropped=loaded.rows_dropped if loaded else None,
+            accepted=accepted,
+            quarantined=quarantined,
+            score=verdict.score,
+            broken=[r.rule_id for r in verdict.results if not r.is_met],
+            problem=verdict.objection,
+            notes=list(loaded.notes) if loaded else [],
+            last_event_at=last_event_at,
+        )
+
+    def _run(self, statement: str, **more: object) -> list[tuple[object, ...]]:
+        """Execute SQL with the batch's parameters and the parts in braces; values given as SQL are parts too."""
+        parts = {n: v for n, v in more.items() if isinstance(v, sql.Composable)}
+        composed = sql.SQL(statement).format(**self._parts, **parts)
+        cursor = self._connection.execute(composed, self._given | more)
+        return cursor.fetchall() if cursor.description else []
+
+    def _dates(self, statement: str, **more: object) -> set[date]:
+        return {cast(date, day) for (day,) in self._run(statement, **more)}

@@ -1,0 +1,184 @@
+"""How received bytes become lines: unpacking, decoding, the heading, the footer, and which lines are not well formed.
+
+Everything streams: no file is held in memory. What a column means, and where lines go, is not known here.
+"""
+
+import codecs
+import csv
+import gzip
+import io
+import json
+import re
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import BinaryIO, cast
+
+from engage.sources import Format
+
+MAX_LINE = 128 * 1024
+"""Characters. A longer line is not a row but a fault; the standard library's csv draws its limit here too."""
+BLOCK = 64 * 1024
+KEPT = 8 * 1024
+"""Characters of an ill-formed line that are kept for whoever looks into quarantine."""
+UNPACKING_ERRORS = (EOFError, zlib.error, gzip.BadGzipFile, zipfile.BadZipFile, RuntimeError, NotImplementedError)
+_BYTE_ORDER_MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
+_INVALID = "\udcff"
+codecs.register_error("engage_mark", lambda error: (_INVALID, cast(UnicodeDecodeError, error).end))
+
+Opener = Callable[[], BinaryIO]
+
+
+class UnreadableError(Exception):
+    """The file as a whole cannot be read; the message says why and quotes no row."""
+
+
+class CareError(Exception):
+    """The file has lines that must be looked at one by one."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of a file: its number (the first is 1), and its fields, or what is wrong with it and how it starts."""
+
+    number: int
+    fields: Sequence[str] = ()
+    problem: str | None = None
+    text: str | None = None
+
+
+def open_text(open_bytes: Opener, declared: str, errors: str = "strict") -> io.TextIOWrapper:
+    """Open a delivery as text with `\\n` line ends, whatever it is packed in (gzip, zip) and whatever its line ends.
+
+    A byte order mark overrules the `declared` encoding. Raises UnreadableError for a broken archive.
+    """
+    stream = cast(io.BufferedIOBase, open_bytes())
+    try:
+        magic = stream.read(4)
+        stream.seek(0)
+        if magic[:2] == b"\x1f\x8b":
+            stream = gzip.GzipFile(fileobj=cast(BinaryIO, stream))
+        elif magic == b"PK\x03\x04":
+            archive = zipfile.ZipFile(cast(BinaryIO, stream))
+            names = [n for n in archive.namelist() if not n.endswith("/") and not n.startswith("__MACOSX/")]
+            if len(names) != 1:
+                raise UnreadableError(f"is a zip archive of {len(names)} files; one is expected")
+            stream = cast(io.BufferedIOBase, archive.open(names[0]))
+        head = stream.read(3)
+        stream.seek(0)
+    except UNPACKING_ERRORS as error:
+        raise broken_archive() from error
+    encoding = next((name for mark, name in _BYTE_ORDER_MARKS.items() if head.startswith(mark)), declared)
+    return io.TextIOWrapper(cast(BinaryIO, stream), encoding, errors, newline=None)
+
+
+def broken_archive() -> UnreadableError:
+    """What to raise when unpacking fails, also in the middle of reading."""
+    return UnreadableError("is a broken gzip or zip file (cut off, damaged or encrypted)")
+
+
+def read_heading(text: io.TextIOWrapper, form: Format) -> tuple[list[str], int]:
+    """Read up to the heading; return its names, trimmed, and its line number. Raises UnreadableError."""
+    number = 0
+    while line := text.readline(MAX_LINE):
+        number += 1
+        if line.strip():
+            break
+    else:
+        raise UnreadableError("is empty: not even a heading")
+    if len(line) == MAX_LINE and not line.endswith("\n"):
+        raise UnreadableError(f"has no heading: its first line is longer than {MAX_LINE} characters")
+    if "\0" in line:
+        raise UnreadableError("has NUL bytes in its heading; is it UTF-16?")
+    if problem := _undecodable(line, form):
+        raise UnreadableError(f"{problem} in its heading")
+    try:
+        names = next(csv.reader([line.rstrip("\n")], delimiter=form.delimiter, quotechar=form.quote, strict=True))
+    except csv.Error as error:
+        raise UnreadableError("has a heading with an unbalanced quote") from error
+    return [name.strip(" \t\ufeff") for name in names], number
+
+
+def blocks(text: io.TextIOWrapper, footer: str | None) -> Iterator[str]:
+    """Yield what is left of `text` in blocks of whole lines, without the footer. Raises CareError for a long line."""
+    tail = ""
+    while block := text.read(BLOCK):
+        block = tail + block
+        # Only the first line can be longer than a block.
+        if max(block.find("\n"), len(block) if "\n" not in block else 0) > MAX_LINE:
+            raise CareError
+        cut = block.rfind("\n", 0, -1) + 1  # the last line, whole or not, waits: it may be the footer
+        if cut:
+            yield block[:cut]
+        tail = block[cut:]
+    if tail and not _is_footer(tail, footer):
+        yield tail if tail.endswith("\n") else tail + "\n"
+
+
+def lines(text: io.TextIOWrapper, form: Format, width: int, number: int) -> Iterator[Line]:
+    """Yield the lines after line `number`, judged one by one, without blank lines and footer.
+
+    `text` is opened with `errors="engage_mark"`. `width` is the number of fields of a CSV line.
+    """
+    waiting = ""
+    waiting_number = 0
+    while True:
+        raw = text.readline(MAX_LINE + 1)
+        number += 1
+        if raw and not raw.strip():
+            continue
+        if waiting and (raw or not _is_footer(waiting, form.footer)):
+            yield _judge(waiting_number, waiting.rstrip("\n"), form, width)
+        if not raw:
+            return
+        waiting, waiting_number = raw, number
+        while raw and not raw.endswith("\n"):
+            raw = text.readline(BLOCK)
+
+
+def _judge(number: int, line: str, form: Format, width: int) -> Line:
+    fields: list[str] = []
+    problem = None
+    if len(line) > MAX_LINE:
+        problem = f"is longer than {MAX_LINE} characters"
+    elif "\0" in line:
+        problem = "has NUL bytes"
+    elif not (problem := _undecodable(line, form)):
+        fields, problem = _csv_fields(line, form, width) if form.kind == "csv" else _json_fields(line)
+    if problem is None:
+        return Line(number, fields)
+    kept = line[:KEPT].replace("\0", "\ufffd").replace(_INVALID, "\ufffd")
+    return Line(number, problem=f"the line {problem}", text=kept)
+
+
+def _csv_fields(line: str, form: Format, width: int) -> tuple[list[str], str | None]:
+    try:
+        fields = next(csv.reader([line], delimiter=form.delimiter, quotechar=form.quote, strict=True))
+    except csv.Error:
+        return [], "has an unbalanced quote"
+    if len(fields) != width:
+        return [], f"has {len(fields)} fields instead of {width}"
+    return fields, None
+
+
+def _json_fields(line: str) -> tuple[list[str], str | None]:
+    """Return the item written anew, so that the database can read it too."""
+    try:
+        item = json.loads(line)
+        written = json.dumps(item, ensure_ascii=False, allow_nan=False)
+        written.encode()
+    except (ValueError, RecursionError):
+        return [], "is not JSON"
+    if not isinstance(item, dict):
+        return [], "is not a JSON object"
+    # Postgres has no U+0000.
+    return ([written], None) if "\\u0000" not in written else ([], "has NUL characters")
+
+
+def _undecodable(line: str, form: Format) -> str | None:
+    return f"has bytes that are not {form.encoding.removesuffix('-sig')}" if _INVALID in line else None
+
+
+def _is_footer(line: str, footer: str | None) -> bool:
+    return footer is not None and re.fullmatch(footer, line.rstrip("\n")) is not None

@@ -1,0 +1,41 @@
+"""Expectation types that Great Expectations does not have: rules on a batch as a whole, by what is usual or due.
+
+Fields that are not written in a suite (`typical_rows`, `due_by`) are facts about the delivery that the caller hands
+over as parameters. Importing this module registers the types.
+"""
+
+from datetime import datetime
+from typing import Any, ClassVar
+
+from great_expectations.expectations.core import ExpectColumnMaxToBeBetween, ExpectTableRowCountToBeBetween
+
+
+class ExpectRowCountToBeUsual(ExpectTableRowCountToBeBetween):  # type: ignore[misc]
+    """The batch has between `min_ratio` and `max_ratio` times the usual rows; met while nothing is usual yet."""
+
+    expectation_type: ClassVar[str] = "expect_row_count_to_be_usual"
+    success_keys: ClassVar[tuple[str, ...]] = ("typical_rows",)
+    min_ratio: float = 0.5
+    max_ratio: float = 2.0
+    typical_rows: Any = None
+
+    def _validate(self, metrics: dict[str, Any], *_: Any, **__: Any) -> dict[str, Any]:
+        rows, typical = metrics["table.row_count"], self._get_success_kwargs().get("typical_rows")
+        usual = typical is None or self.min_ratio * typical <= rows <= self.max_ratio * typical
+        return {"success": usual, "result": {"observed_value": rows}}
+
+
+class ExpectColumnToReachTheEnd(ExpectColumnMaxToBeBetween):  # type: ignore[misc]
+    """The latest value lies at most `within_hours` before the end of what is due; met when it is empty."""
+
+    expectation_type: ClassVar[str] = "expect_column_to_reach_the_end"
+    success_keys: ClassVar[tuple[str, ...]] = ("due_by",)
+    within_hours: float = 12
+    due_by: Any = None
+
+    def _validate(self, metrics: dict[str, Any], *_: Any, **__: Any) -> dict[str, Any]:
+        latest, due_by = metrics["column.max"], self._get_success_kwargs().get("due_by")
+        if not isinstance(latest, datetime) or due_by is None:
+            return {"success": True, "result": {}}
+        short = (datetime.fromisoformat(due_by) - latest).total_seconds() / 3600
+        return {"success": short <= self.within_hours, "result": {"observed_value": round(short, 2)}}
