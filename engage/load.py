@@ -69,7 +69,8 @@ class WorkingTables:
             with self._connection.transaction():
                 return self._load(delivery, open_bytes, carefully=False)
         except (CareError, UnicodeDecodeError, psycopg.DataError):
-            pass  # and read it again line by line
+            # Again, line by line. A text table made in that transaction is gone with it.
+            self._width = 0
         try:
             with self._connection.transaction():
                 return self._load(delivery, open_bytes, carefully=True)

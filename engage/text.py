@@ -181,4 +181,4 @@ def _undecodable(line: str, form: Format) -> str | None:
 
 
 def _is_footer(line: str, footer: str | None) -> bool:
-    return footer is not None and re.fullmatch(footer, line.rstrip("\n")) is not None
+    return footer is not None and re.search(footer, line.rstrip("\n")) is not None

@@ -90,7 +90,7 @@ def parsed(name: str, field: Field, column: Column) -> list[tuple[str, str]]:
 
 
 def typed(name: str, field: Field, column: Column, zone: str) -> Typed:
-    """SQL of field `name` over its prepared text in column `name` and the columns of `parsed`. `zone`: of local times."""
+    """SQL of field `name` over its prepared text in column `name` and what `parsed` adds. `zone`: of local times."""
     text, local, zone = f'"{name}"', f'"{name}_local"', literal(zone)
     if field.type == "timestamp":
         # A local time that the change of clocks leaves out does not come back from its instant.
