@@ -110,7 +110,6 @@ def _ask(
         again = datetime.fromisoformat(before["asked_at"]) + wait
         if clock.now() < again:
             return _skip(context, f"{reason}; asked for {attempt - 1} times in vain, again at {again:%H:%M:%S} UTC.")
-    context.log.info(reason)
     cursor = {"wish": wish, "attempt": attempt, "asked_at": clock.now().isoformat()}
     request = request.with_replaced_attrs(tags={**request.tags, "engage/attempt": str(attempt), "engage/why": reason})
     return dg.SensorResult(run_requests=[request], cursor=json.dumps(cursor))

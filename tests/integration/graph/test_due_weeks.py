@@ -8,7 +8,7 @@ import pytest
 from engage import configuration, health, weekly
 from engage.settings import PROJECT
 from engage.sources import Source
-from tests.integration.graph.conftest import SOURCES
+from tests.integration.graph.kit import SOURCES
 
 Connection = psycopg.Connection[tuple[object, ...]]
 GATES = Source.model_validate(SOURCES[1])
