@@ -2,14 +2,14 @@
 
 with
 
-enrolments as (select * from {{ ref('stg_feeds__enrolments') }}),
+enrolments as not materialized (select * from {{ ref('stg_feeds__enrolments') }}),
 
-students as (select * from {{ ref('stg_feeds__students') }}),
+students as not materialized (select * from {{ ref('stg_feeds__students') }}),
 
 sources as (select * from {{ source('ops', 'source') }}),
 
--- per source, so that an index gives the latest snapshot without reading the history
-latest_enrolments as (
+-- found once per source and by an index, without reading the history
+latest_enrolments as materialized (
     select
         sources.source_id,
         (
@@ -21,7 +21,7 @@ latest_enrolments as (
     where sources.record = 'enrolments'
 ),
 
-latest_students as (
+latest_students as materialized (
     select
         sources.source_id,
         (
