@@ -199,7 +199,7 @@ def _land_one(
         store.put(path, str(values["landed_path"]))
     is_new = False
     with connection.transaction():
-        # What a crash of the server forgets, the next look finds again; what builds on it is synced with its own commit.
+        # What a crash of the server forgets, the next look finds again; what builds on it syncs with its own commit.
         connection.execute("set local synchronous_commit = off")
         if delivery is None:
             inserted = _one(connection, _INSERT, values)
