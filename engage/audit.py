@@ -57,7 +57,7 @@ def objection(results: Sequence[RuleResult], score: float, min_quality: float) -
 class Auditor:
     """The suite of one source, ready to judge batch after batch. A context manager: it holds database connections."""
 
-    def __init__(self, url: str, table: str, suite: Suite) -> None:
+    def __init__(self, url: str, table: str, suite: Suite, min_quality: float) -> None:
         # Importing Great Expectations takes seconds; only who audits pays.
         import great_expectations
         from great_expectations.expectations.registry import get_expectation_impl
@@ -67,6 +67,7 @@ class Auditor:
         context = great_expectations.get_context(mode="ephemeral")
         context.variables.progress_bars = {"globally": False}
         self._suite = suite
+        self._min_quality = min_quality
         self._source = context.data_sources.add_postgres(
             "warehouse", connection_string=sqlalchemy_url(url) + "?options=-csearch_path%3Dload"
         )
@@ -88,7 +89,7 @@ class Auditor:
     ) -> None:
         self._source.get_execution_engine().close()
 
-    def judge(self, facts: dict[str, object], min_quality: float) -> Verdict:
+    def judge(self, facts: dict[str, object]) -> Verdict:
         """Judge what is in the table now. `facts`: `typical_rows`, `due_by` (ISO 8601); None: nothing to go by."""
         outcome = self._batch.validate(
             self._expectations,
@@ -99,7 +100,7 @@ class Auditor:
         by_id = {r.expectation_config.meta["id"]: r for r in outcome.results}
         results = [_result(rule, by_id[rule.meta.id]) for rule in self._suite.rules]
         score = quality_score(results)
-        return Verdict(results, score, objection(results, score, min_quality))
+        return Verdict(results, score, objection(results, score, self._min_quality))
 
 
 def _result(rule: Rule, outcome: Any) -> RuleResult:

@@ -4,7 +4,6 @@ The only module that knows the order of these steps. May be killed anywhere and 
 """
 
 from collections.abc import Callable
-from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta
 from typing import cast
@@ -16,7 +15,7 @@ from psycopg.rows import class_row
 from engage.audit import Auditor, RuleResult, Verdict
 from engage.landing import Delivery, open_delivery
 from engage.load import WorkingTables
-from engage.publish import Publisher
+from engage.publish import Batch, Publisher
 from engage.sources import ConfigurationError, Source
 from engage.suites import Suite
 from engage.text import UnreadableError
@@ -67,16 +66,25 @@ def process_pending(
     Raises BatchError, ConfigurationError.
     """
     outcomes: list[BatchOutcome] = []
-    with connect(url, autocommit=True) as connection, ExitStack() as stack:
+    with connect(url, autocommit=True) as connection:
         connection.execute("select pg_advisory_lock(hashtext('engage.batches'), hashtext(%s))", [source.id])
-        gate: _Gate | None = None
-        while waiting := _waiting(connection, source):
-            if gate is None:
-                gate = _Gate(connection, source, suite, store_url)
-                gate.auditor = stack.enter_context(Auditor(url, f"rows_{source.id}", suite))
-            for delivery in waiting:
-                outcomes.append(gate.process(delivery, now))
-                progress(outcomes[-1])
+        if not (waiting := _waiting(connection, source)):
+            return outcomes
+        parameters = connection.execute("select time_zone, min_quality from ops.scoring_parameter").fetchone()
+        if parameters is None:
+            raise ConfigurationError("ops.scoring_parameter is empty: the configuration was never synchronised")
+        zone, min_quality = cast(tuple[str, float], parameters)
+        # What is written before publishing may be lost: it is done again.
+        connection.execute("set synchronous_commit = off")
+        tables = WorkingTables(connection, source, zone)
+        with Auditor(url, f"rows_{source.id}", suite, min_quality) as auditor:
+            publisher = Publisher(connection, source, suite, tables)
+            gate = _Gate(connection, source, store_url, ZoneInfo(zone), tables, auditor, publisher)
+            while waiting:
+                for delivery in waiting:
+                    outcomes.append(gate.process(delivery, now))
+                    progress(outcomes[-1])
+                waiting = _waiting(connection, source)
     return outcomes
 
 
@@ -99,43 +107,39 @@ def _waiting(connection: Connection, source: Source) -> list[Delivery]:
     return []
 
 
+@dataclass(frozen=True)
 class _Gate:
     """Takes one delivery after another through load, audit and publish."""
 
+    connection: Connection
+    source: Source
+    store_url: str
+    zone: ZoneInfo
+    tables: WorkingTables
     auditor: Auditor
-    """Set once the working tables are there for it to look at."""
-
-    def __init__(self, connection: Connection, source: Source, suite: Suite, store_url: str) -> None:
-        # What is written before publishing may be lost: it is done again.
-        connection.execute("set synchronous_commit = off")
-        parameters = connection.execute("select time_zone, min_quality from ops.scoring_parameter").fetchone()
-        if parameters is None:
-            raise ConfigurationError("ops.scoring_parameter is empty: the configuration was never synchronised")
-        self._zone, self._min_quality = cast(tuple[str, float], parameters)
-        self._connection, self._source, self._store_url = connection, source, store_url
-        self._tables = WorkingTables(connection, source, self._zone)
-        self._publisher = Publisher(connection, source, suite, self._tables)
+    publisher: Publisher
 
     def process(self, delivery: Delivery, now: datetime) -> BatchOutcome:
         """Load, audit and publish one delivery."""
-        if self._source.relation == "snapshot" and delivery.first_day is None:
-            as_of = delivery.version_at.astimezone(ZoneInfo(self._zone)).date()
+        if self.source.relation == "snapshot" and delivery.first_day is None:
+            as_of = delivery.version_at.astimezone(self.zone).date()
             delivery = replace(delivery, first_day=as_of, last_day=as_of)
-        batch_id, was_published = self._begin(delivery, now)
+        batch = self._begin(delivery, now)
+        loaded = None
         try:
             try:
-                loaded = self._tables.load(delivery, lambda: open_delivery(self._store_url, delivery.landed_path))
-                verdict = self.auditor.judge(self._facts(delivery), self._min_quality)
+                loaded = self.tables.load(delivery, lambda: open_delivery(self.store_url, delivery.landed_path))
+                verdict = self.auditor.judge(self._facts(delivery))
             except UnreadableError as error:
-                loaded, verdict = None, Verdict([], 0.0, f"{delivery.name}: {error}")
-            # What is visible stays so: it passed once, and nothing better has come.
-            may_be_seen = was_published or verdict.objection is None
-            published = self._publisher.publish(batch_id, delivery, loaded, verdict, may_be_seen, now)
+                if batch.was_published:
+                    raise BatchError(f"{delivery.name}: was published, and now {error}") from error
+                verdict = Verdict([], 0.0, f"{delivery.name}: {error}")
+            published = self.publisher.publish(batch, loaded, verdict, now)
         except (psycopg.DataError, psycopg.IntegrityError) as error:
             # The database quotes values in its message.
             raise BatchError(f"{delivery.name}: the database refuses it, SQLSTATE {error.sqlstate}") from None
         return BatchOutcome(
-            batch_id=batch_id,
+            batch_id=batch.batch_id,
             delivery_id=delivery.delivery_id,
             name=delivery.name,
             state=published.state,
@@ -152,35 +156,32 @@ class _Gate:
             days_touched=published.days_touched,
         )
 
-    def _begin(self, delivery: Delivery, now: datetime) -> tuple[int, bool]:
-        """Enter the attempt; return the batch and whether its rows are visible already."""
-        found = self._connection.execute(
+    def _begin(self, delivery: Delivery, now: datetime) -> Batch:
+        """Enter the attempt."""
+        names = self.source.identified_by if self.source.kind.names_student else None
+        found = self.connection.execute(
             """
             insert into ops.batch (delivery_id, source_id, state, ref_kind, started_at)
             values (%s, %s, 'loading', %s, %s)
             on conflict (delivery_id) do update set attempts = ops.batch.attempts + 1, started_at = excluded.started_at
-            returning batch_id, state = 'published'
+            returning batch_id, attempts = 1, state = 'published'
             """,
-            [
-                delivery.delivery_id,
-                self._source.id,
-                self._source.identified_by if self._source.kind.names_student else None,
-                now,
-            ],
+            [delivery.delivery_id, self.source.id, names, now],
         ).fetchone()
-        return cast(tuple[int, bool], found)
+        batch_id, is_first_attempt, was_published = cast(tuple[int, bool, bool], found)
+        return Batch(batch_id, delivery, is_first_attempt, was_published)
 
     def _facts(self, delivery: Delivery) -> dict[str, object]:
         """What is usual and due, for rules on the batch as a whole."""
         due_by = delivery.window_end
         if due_by is None and delivery.last_day is not None:
-            midnight = datetime.combine(delivery.last_day + timedelta(days=1), time(), ZoneInfo(self._zone))
+            midnight = datetime.combine(delivery.last_day + timedelta(days=1), time(), self.zone)
             due_by = midnight.astimezone(UTC)
         return {"typical_rows": self._typical_rows(delivery), "due_by": due_by and due_by.isoformat()}
 
     def _typical_rows(self, delivery: Delivery) -> float | None:
         """Return the median rows of the last 8 accepted batches of the same weekday; None: there are fewer than 3."""
-        found = self._connection.execute(
+        found = self.connection.execute(
             """
             select case when count(*) >= 3 then percentile_cont(0.5) within group (order by rows) end
             from (
@@ -194,6 +195,6 @@ class _Gate:
                 limit 8
             ) as earlier
             """,
-            [self._source.id, delivery.first_day, delivery.first_day],
+            [self.source.id, delivery.first_day, delivery.first_day],
         ).fetchone()
         return cast(tuple[float | None], found)[0]

@@ -25,6 +25,17 @@ _IS_NEWER = sql.SQL(
 
 
 @dataclass(frozen=True)
+class Batch:
+    """A delivery on its way through the gate."""
+
+    batch_id: int
+    delivery: Delivery
+    is_first_attempt: bool
+    was_published: bool
+    """True: it is processed again, and rows of it are visible."""
+
+
+@dataclass(frozen=True)
 class Published:
     """What became of a batch."""
 
@@ -58,32 +69,26 @@ class Publisher:
             "time": sql.SQL(f'"{record.day_of}"' if record.day_of else "null::timestamptz"),
         }
 
-    def publish(
-        self,
-        batch_id: int,
-        delivery: Delivery,
-        loaded: Loaded | None,
-        verdict: Verdict,
-        may_be_seen: bool,
-        now: datetime,
-    ) -> Published:
-        """Enter the batch and, if it `may_be_seen`, make its good rows visible on the days it speaks for.
+    def publish(self, batch: Batch, loaded: Loaded | None, verdict: Verdict, now: datetime) -> Published:
+        """Enter the batch and, unless there is an objection, make its good rows visible on the days it speaks for.
 
         `loaded` None: the file could not be read at all. Repeating it for a batch replaces what it did before.
         """
-        days = self._days(delivery, loaded)
-        if may_be_seen:
-            partitions.ensure(self._connection, self._source, days)
+        # What is visible stays so: it passed once, and nothing better has come.
+        may_be_seen = batch.was_published or verdict.objection is None
         self._given = {
             "source": self._source.id,
-            "batch": batch_id,
-            "delivery": delivery.delivery_id,
+            "batch": batch.batch_id,
+            "delivery": batch.delivery.delivery_id,
             "now": now,
             "headings": list(loaded.headings) if loaded else [],
         }
+        days = self._days(batch.delivery, loaded)
+        if may_be_seen:
+            partitions.ensure(self._connection, self._source, days)
         with self._connection.transaction():
             self._run("set local synchronous_commit = on")
-            touched = self._withdraw()
+            touched = set() if batch.is_first_attempt else self._withdraw()
             self._run(
                 "insert into ops.batch_day select %(batch)s, %(source)s, day, is_covered, true"
                 " from unnest(%(days)s::date[], %(covered)s::boolean[]) as t (day, is_covered)",
@@ -99,16 +104,16 @@ class Publisher:
             if may_be_seen:
                 touched |= self._append() if self._source.relation == "append" else self._replace()
                 if self._source.record == "students":
-                    identity.take(self._connection, self._source, batch_id, self._parts)
+                    identity.take(self._connection, self._source, batch.batch_id, self._parts)
             if self._source.kind.names_student:
                 self._run(
                     "insert into ops.touched_day (source_id, day) select %(source)s, unnest(%(days)s::date[])"
                     " on conflict do nothing",
                     days=list(touched),
                 )
-            self._enter_results(loaded, verdict, accepted if may_be_seen else 0, quarantined, last_event_at)
-            ((state,),) = self._run("select state from ops.batch where batch_id = %(batch)s")
-        return Published(cast(str, state), accepted if may_be_seen else 0, quarantined, len(touched))
+            accepted = accepted if may_be_seen else 0
+            state = self._enter_results(loaded, verdict, accepted, quarantined, last_event_at)
+        return Published(state, accepted, quarantined, len(touched))
 
     def _days(self, delivery: Delivery, loaded: Loaded | None) -> dict[date, bool]:
         """Return the days that the batch is about, each with whether the delivery covers it."""
@@ -281,7 +286,8 @@ class Publisher:
 
     def _enter_results(
         self, loaded: Loaded | None, verdict: Verdict, accepted: int, quarantined: int, last_event_at: datetime | None
-    ) -> None:
+    ) -> str:
+        """Enter what came of it; return the state of the batch."""
         if verdict.results:
             rules = [
                 [getattr(r, name) for r in verdict.results]
@@ -304,7 +310,7 @@ class Publisher:
                 arrays=sql.SQL(arrays),
                 **dict(zip(names, rules, strict=True)),
             )
-        self._run(
+        ((state,),) = self._run(
             """
             update ops.batch set
                 rows_read = %(read)s, rows_dropped = %(dropped)s, rows_accepted = %(accepted)s,
@@ -313,6 +319,7 @@ class Publisher:
                 finished_at = %(now)s,
                 published_at = case when state <> 'held' then coalesce(published_at, %(now)s) end
             where batch_id = %(batch)s
+            returning state
             """,
             read=loaded.rows_read if loaded else None,
             dropped=loaded.rows_dropped if loaded else None,
@@ -324,6 +331,7 @@ class Publisher:
             notes=list(loaded.notes) if loaded else [],
             last_event_at=last_event_at,
         )
+        return cast(str, state)
 
     def _run(self, statement: str, **more: object) -> list[tuple[object, ...]]:
         """Execute SQL with the batch's parameters and the parts in braces; values given as SQL are parts too."""

@@ -22,7 +22,7 @@ MAX_LINE = 128 * 1024
 BLOCK = 64 * 1024
 KEPT = 8 * 1024
 """Characters of an ill-formed line that are kept for whoever looks into quarantine."""
-UNPACKING_ERRORS = (EOFError, zlib.error, gzip.BadGzipFile, zipfile.BadZipFile, RuntimeError, NotImplementedError)
+UNPACKING_ERRORS = (EOFError, zlib.error, gzip.BadGzipFile, zipfile.BadZipFile)
 _BYTE_ORDER_MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 _INVALID = "\udcff"
 codecs.register_error("engage_mark", lambda error: (_INVALID, cast(UnicodeDecodeError, error).end))
@@ -67,7 +67,7 @@ def open_text(open_bytes: Opener, declared: str, errors: str = "strict") -> io.T
             stream = cast(io.BufferedIOBase, archive.open(names[0]))
         head = stream.read(3)
         stream.seek(0)
-    except UNPACKING_ERRORS as error:
+    except (*UNPACKING_ERRORS, RuntimeError, NotImplementedError) as error:
         raise broken_archive() from error
     encoding = next((name for mark, name in _BYTE_ORDER_MARKS.items() if head.startswith(mark)), declared)
     return io.TextIOWrapper(cast(BinaryIO, stream), encoding, errors, newline=None)

@@ -1,7 +1,6 @@
-"""A gate to send files through: sources and suites of the tests, a landing store in a folder, a ledger filled by hand."""
+"""A gate to send files through: sources and suites, a landing store in a folder, a ledger filled by hand."""
 
 import hashlib
-from collections.abc import Callable
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -168,4 +167,3 @@ def gate(database_url: str, tmp_path: Path) -> Gate:
     return Gate(database_url, tmp_path / "landing")
 
 
-Deliver = Callable[..., int]
