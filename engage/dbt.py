@@ -5,6 +5,7 @@ Nothing about models, days or weeks belongs here: those are rows in the warehous
 
 import contextlib
 import os
+import re
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -85,8 +86,8 @@ def run(url: str, arguments: Sequence[str], home: Path = HOME) -> list[NodeResul
     """Run one dbt command with the kept manifest; return its nodes. Raises DbtError as `build` does."""
     parse(home)
     nodes = [_node(result) for result in _invoke(arguments, url, home, _kept_manifest(home, url)).results]
-    if broken := [f"{n.name}: {n.status}" for n in nodes if n.status in ("error", "fail", "runtime error")]:
-        raise DbtError("dbt: " + ", ".join(broken))
+    if broken := [n for n in nodes if n.status in ("error", "fail", "runtime error")]:
+        raise DbtError("; ".join(f"dbt: {n.name}: {n.status}: {n.message}" for n in broken))
     return nodes
 
 
@@ -110,9 +111,8 @@ def _kept_manifest(home: Path, url: str) -> Any:
 def _invoke(arguments: Sequence[str], url: str, home: Path, manifest: Any = None) -> Any:
     from dbt.cli.main import dbtRunner
 
-    quiet = ["--quiet", "--log-level-file", "none", "--no-write-json", "--no-use-colors"]
-    if manifest is None:
-        quiet.remove("--no-write-json")
+    # Not a word from dbt itself: it prints what the database says, and that may quote a row.
+    quiet = ["--log-level", "none", "--log-level-file", "none", *([] if manifest is None else ["--no-write-json"])]
     with _ONE_AT_A_TIME, _variables(environment(url, home)):
         answer = dbtRunner(manifest=manifest).invoke([*quiet, *arguments])
     if answer.exception is not None or answer.result is None:
@@ -145,6 +145,12 @@ def _node(result: Any) -> NodeResult:
         rows_affected=rows if rows >= 0 and result.failures is None else None,
         seconds=result.execution_time,
         failures=result.failures,
-        # A database error may quote the row that broke a rule, after the first line.
-        message=str(result.message or "").strip().splitlines()[0] if status == "success" and result.message else "",
+        message=_harmless(str(result.message or "")),
     )
+
+
+def _harmless(message: str) -> str:
+    """Return the database's own line of a message without what it quotes, which may be a value of a row."""
+    lines = [line.strip() for line in message.splitlines() if line.strip()]
+    spoken = lines[1] if len(lines) > 1 and lines[0].startswith("Database Error") else "".join(lines[:1])
+    return re.sub(r"""(["'(]).*["')]""", "...", spoken)

@@ -6,7 +6,6 @@ from datetime import date, timedelta
 from typing import Any
 
 import psycopg
-import pytest
 from hypothesis import HealthCheck, given, note, settings
 from hypothesis import strategies as st
 
@@ -38,9 +37,13 @@ LEVELS: list[tuple[str, list[str]]] = [
 def parameters(draw: st.DrawFn) -> Parameters:
     return Parameters(
         category_weights=draw(
-            st.sampled_from([{"attendance": 0.4, "vle": 0.3, "library_access": 0.2, "other": 0.1}, {"vle": 0.7, "other": 0.3}])
+            st.sampled_from(
+                [{"attendance": 0.4, "vle": 0.3, "library_access": 0.2, "other": 0.1}, {"vle": 0.7, "other": 0.3}]
+            )
         ),
-        peer_levels=draw(st.sampled_from([LEVELS, LEVELS[2:], LEVELS[1:2], [("cohort_mode", ["cohort", "mode"]), *LEVELS]])),
+        peer_levels=draw(
+            st.sampled_from([LEVELS, LEVELS[2:], LEVELS[1:2], [("cohort_mode", ["cohort", "mode"]), *LEVELS]])
+        ),
         week_weights=draw(st.sampled_from([[1.0, 0.5, 0.25, 0.125], [1.0], [1.0, 0.3]])),
         min_eligible_days=draw(st.sampled_from([4, 1, 7])),
         min_group_size=draw(st.sampled_from([3, 8, 30])),
@@ -144,7 +147,11 @@ def assert_equal(sql: dict[tuple[str, date], Score], reference: dict[tuple[str, 
     for key, expected in reference.items():
         got = sql[key]
         assert (got.status, got.score, got.marks) == (expected.status, expected.score, expected.marks), key
-        assert (got.peer_level, got.peer_group, got.peer_n) == (expected.peer_level, expected.peer_group, expected.peer_n), key
+        assert (got.peer_level, got.peer_group, got.peer_n) == (
+            expected.peer_level,
+            expected.peer_group,
+            expected.peer_n,
+        ), key
         assert got.parts.keys() == expected.parts.keys(), key
         assert close(got.composite, expected.composite), key
         for source, part in expected.parts.items():
@@ -168,6 +175,8 @@ def test_statuses_scores_marks_and_parts_are_those_of_the_reference(
     connection: psycopg.Connection[Any], project: Project, university: University, weeks: set[date]
 ) -> None:
     universe.configure(connection, university)
+    uncovered = {(s.source_id, d) for s in university.sources for d in DAYS} - university.complete_days
+    universe.cover(connection, universe.POOR, [(s, d) for s, d in uncovered if d.day % 2])
     universe.enrol(connection, university)
     universe.act(connection, university)
     universe.pend(connection, weeks)

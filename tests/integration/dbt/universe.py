@@ -14,7 +14,7 @@ Connection = psycopg.Connection[Any]
 NOW = datetime(2026, 11, 21, 6, tzinfo=UTC)
 ATTRIBUTES = ["programme_code", "faculty_code", "year_of_study", "mode", "entry_band", "cohort", "campus_residence"]
 COMPLETE, POOR = 1, 2
-"""Batches that all coverage of a test belongs to."""
+"""Quality of the batch that covers a day: just enough, and just not."""
 
 
 def configure(connection: Connection, university: University) -> None:
@@ -36,38 +36,23 @@ def configure(connection: Connection, university: University) -> None:
     rows(connection, "ops.peer_level", ["position", "peer_level", "attributes"], levels)
     columns = ["source_id", "title", "relation", "is_digital", "record", "category", "weight", "enabled_from"]
     sources = [(s.source_id, "", "append", True, *astuple(s)[1:]) for s in university.sources]
-    sources += [(s, "", "snapshot", False, s, None, None, None, None) for s in ("enrolments", "term_calendar", "students")]
+    sources += [
+        (s, "", "snapshot", False, s, None, None, None, None) for s in ("enrolments", "term_calendar", "students")
+    ]
     rows(connection, "ops.source", [*columns, "disabled_from"], sources)
     exemptions = [(e.student_id, "authorised", e.starts_on, e.ends_on) for e in university.exemptions]
     rows(connection, "ops.exemption", ["student_id", "exemption_type", "starts_on", "ends_on"], exemptions)
-    connection.execute(
-        """
-        insert into ops.delivery (
-            delivery_id, source_id, content_hash, name, size_bytes, version_at, landed_path, landed_at
-        ) overriding system value
-        select k, 'any', k, 'any', 1, %(now)s, 'any', %(now)s from generate_series(1, 2) as k on conflict do nothing
-        """,
-        {"now": NOW},
-    )
-    connection.execute(
-        """
-        insert into ops.batch (batch_id, delivery_id, source_id, state, quality_score, started_at) overriding system value
-        values (1, 1, 'any', 'published', 80, %(now)s), (2, 2, 'any', 'published', 79.9, %(now)s) on conflict do nothing
-        """,
-        {"now": NOW},
-    )
     cover(connection, COMPLETE, university.complete_days)
 
 
-def cover(connection: Connection, batch: int, days: Iterable[tuple[str, date]]) -> None:
-    """Say that one of the two batches covers these days of these sources."""
+def cover(connection: Connection, quality: int, days: Iterable[tuple[str, date]]) -> None:
+    """Say that these days of these sources are covered, each source by one batch of this quality."""
     connection.execute("create temporary table given (source_id text, day date) on commit drop")
     rows(connection, "given", ["source_id", "day"], days)
-    # One batch covers many days of one source, so each source and quality has a batch of its own.
     connection.execute(
         """
         with made as (
-            select source_id, row_number() over (order by source_id) * 10 + %(batch)s as batch_id
+            select source_id, row_number() over (order by source_id) * 10 + %(quality)s as batch_id
             from (select distinct source_id from given) as s
         ), deliveries as (
             insert into ops.delivery (
@@ -77,14 +62,14 @@ def cover(connection: Connection, batch: int, days: Iterable[tuple[str, date]]) 
         ), batches as (
             insert into ops.batch (batch_id, delivery_id, source_id, state, quality_score, started_at)
             overriding system value
-            select batch_id, batch_id, source_id, 'published', case %(batch)s when 1 then 80 else 79.9 end, %(now)s
+            select batch_id, batch_id, source_id, 'published', case %(quality)s when 1 then 80 else 79.9 end, %(now)s
             from made
         )
         insert into ops.batch_day (batch_id, source_id, day, is_covered, is_current)
         select made.batch_id, given.source_id, given.day, true, true
         from given inner join made using (source_id)
         """,
-        {"batch": batch, "now": NOW},
+        {"quality": quality, "now": NOW},
     )
     connection.execute("drop table given")
 
@@ -92,15 +77,28 @@ def cover(connection: Connection, batch: int, days: Iterable[tuple[str, date]]) 
 def enrol(connection: Connection, university: University) -> None:
     """Write roster and calendar to `raw`."""
     for table in ("students", "enrolments", "term_calendar"):
-        partition(connection, table, {table, *(e.source_id for e in university.enrolments)} if table == "enrolments" else {table})
+        partition(
+            connection,
+            table,
+            {table, *(e.source_id for e in university.enrolments)} if table == "enrolments" else {table},
+        )
     keys = ["source_id", "as_of_date", "batch_id", "row_number", "student_id", "status", "status_from", "status_to"]
     rows(
         connection,
         "raw.enrolments",
         [*keys, *ATTRIBUTES],
         [
-            (e.source_id, e.as_of, 1, k, e.student_id, e.status, e.status_from, e.status_to)
-            + tuple(e.attributes.get(a) for a in ATTRIBUTES)
+            (
+                e.source_id,
+                e.as_of,
+                1,
+                k,
+                e.student_id,
+                e.status,
+                e.status_from,
+                e.status_to,
+                *map(e.attributes.get, ATTRIBUTES),
+            )
             for k, e in enumerate(university.enrolments)
         ],
     )
@@ -110,7 +108,18 @@ def enrol(connection: Connection, university: University) -> None:
         "raw.term_calendar",
         [*keys, "programme_code", "cohort"],
         [
-            ("term_calendar", date(2020, 1, 1), 1, k, "T", "teaching", t.starts_on, t.ends_on, t.programme_code, t.cohort)
+            (
+                "term_calendar",
+                date(2020, 1, 1),
+                1,
+                k,
+                "T",
+                "teaching",
+                t.starts_on,
+                t.ends_on,
+                t.programme_code,
+                t.cohort,
+            )
             for k, t in enumerate(university.calendar)
         ],
     )
@@ -144,7 +153,7 @@ def publish_rows(connection: Connection, interactions: list[Interaction], sessio
         [*columns, "starts_at", "is_mandatory", "is_attended", "batch_id", "row_number"],
         [(*astuple(s), 1, 1) for s in sessions],
     )
-    touch(connection, {(x.source_id, x.day) for x in [*interactions, *sessions]})
+    touch(connection, {(i.source_id, i.day) for i in interactions} | {(s.source_id, s.day) for s in sessions})
 
 
 def touch(connection: Connection, days: Iterable[tuple[str, date]]) -> None:
@@ -175,7 +184,7 @@ def rows(connection: Connection, table: str, columns: list[str], values: Iterabl
     """Copy rows into a table."""
     with (
         connection.cursor() as cursor,
-        cursor.copy(f"copy {table} ({', '.join(columns)}) from stdin") as copy,  # type: ignore[arg-type]
+        cursor.copy(f"copy {table} ({', '.join(columns)}) from stdin") as copy,
     ):
         for value in values:
             copy.write_row(value)
@@ -184,7 +193,7 @@ def rows(connection: Connection, table: str, columns: list[str], values: Iterabl
 def score(connection: Connection, models: list[tuple[str, str]]) -> dict[tuple[str, date], Score]:
     """Run the weekly models over what is in the warehouse and return its current scores; roll back afterwards."""
     for relation, sql in models:
-        connection.execute(f"drop table {relation}; create unlogged table {relation} as {sql}")  # type: ignore[arg-type]
+        connection.execute(f"drop table {relation}; create unlogged table {relation} as {sql}")
     found = scores(connection)
     connection.rollback()
     return found
@@ -203,6 +212,6 @@ def scores(connection: Connection) -> dict[tuple[str, date], Score]:
         "select student_id, week_start, sources_used, status, score, composite, peer_level, peer_group, peer_n, marks "
         "from marts.weekly_score"
     ):
-        found[student, week] = Score(*values, parts.get((student, week), {}))
+        found[student, week] = Score(*values, parts=parts.get((student, week), {}))
         assert used == sorted(parts.get((student, week), {}))
     return found
