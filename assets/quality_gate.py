@@ -67,6 +67,7 @@ def gate_asset(source: Source, suite: Suite, sources: dict[str, Source], setting
             metadata={
                 **(_of_batch(done[-1]) if done else {}),
                 "batches_processed": len(done),
+                "batches_held": sum(batch.state == "held" for batch in done),
                 "batches_held_in_all": len(held),
                 "batches": _table(done or judged),
             },

@@ -17,8 +17,11 @@ from engage.sources import load_sources
 # The storage address comes from the environment, so that no password lies in a file.
 DAGSTER_YAML = """\
 storage:
-  postgres:
-    postgres_url: {env: ENGAGE_DAGSTER_STORAGE}
+  custom:
+    module: orchestration.storage
+    class: PooledPostgresStorage
+    config:
+      postgres_url: {env: ENGAGE_DAGSTER_STORAGE}
 telemetry: {enabled: false}
 nux: {enabled: false}
 # A run waits in the queue while another holds one of its pools: one per source, and `dbt`.

@@ -19,7 +19,7 @@ QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 SAID = {
     "deliveries_landed": "landed",
     "batches_processed": "batches",
-    "batches_held_in_all": "held",
+    "batches_held": "held",
     "rows_changed": "rows changed",
 }
 
