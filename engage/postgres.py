@@ -70,6 +70,7 @@ def running(folder: Path, options: dict[str, str] | None = None) -> Iterator[str
     Whoever started the server stops it on leaving; a process that finds it running leaves it so. If the starter is
     killed, the kernel tells the server to shut down with it. `options` are added to the server's settings.
     """
+    folder = folder.absolute()
     folder.mkdir(parents=True, exist_ok=True)
     with open(folder / "start.lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
