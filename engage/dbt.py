@@ -116,7 +116,9 @@ def _invoke(arguments: Sequence[str], url: str, home: Path, manifest: Any = None
     with _ONE_AT_A_TIME, _variables(environment(url, home)):
         answer = dbtRunner(manifest=manifest).invoke([*quiet, *arguments])
     if answer.exception is not None or answer.result is None:
-        raise DbtError(f"dbt {arguments[-1]}: {type(answer.exception).__name__}") from answer.exception
+        # Parsing sees no rows, so its complaint may be told in full.
+        told = answer.exception if manifest is None else type(answer.exception).__name__
+        raise DbtError(f"dbt {arguments[-1]}: {told}") from answer.exception
     return answer.result
 
 

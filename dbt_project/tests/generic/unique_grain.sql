@@ -4,10 +4,9 @@
     If it fails: two rows tell of the same thing, so sums are too high; see which rows of the input repeat, and rebuild.
 #}
 {% test unique_grain(model, columns, only=none) %}
-    {%- set grain = columns | join(", ") %}
-    select {{ grain }}
+    select {{ columns | join(", ") }}
     from {{ model }}
     where {{ only or 'true' }}
-    group by {{ grain }}
-    having count(*) > 1 or num_nulls({{ grain }}) > 0
+    group by {{ columns | join(", ") }}
+    having count(*) > 1 or num_nulls({{ columns | join(", ") }}) > 0
 {% endtest %}

@@ -212,6 +212,6 @@ def scores(connection: Connection) -> dict[tuple[str, date], Score]:
         "select student_id, week_start, sources_used, status, score, composite, peer_level, peer_group, peer_n, marks "
         "from marts.weekly_score"
     ):
-        found[student, week] = Score(*values, parts=parts.get((student, week), {}))
+        found[student, week] = Score(*[*values, parts.get((student, week), {})])
         assert used == sorted(parts.get((student, week), {}))
     return found
