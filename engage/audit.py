@@ -5,6 +5,7 @@ What follows from the score is decided in publish.py. Results name rules and cou
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import floor
 from types import TracebackType
 from typing import Any, Literal, Self
 
@@ -50,7 +51,7 @@ def objection(results: Sequence[RuleResult], score: float, min_quality: float) -
     if score < min_quality:
         worst = sorted((r for r in results if r.problem), key=lambda r: r.weight * (r.share_met - 1))[:3]
         why = "; ".join(f"{r.title!r}: {r.problem}" for r in worst if r not in broken)
-        said.insert(0, f"quality {score:.1f} is below {min_quality:g}" + (f" ({why})" if why else ""))
+        said.insert(0, f"quality {floor(score * 10) / 10} is below {min_quality:g}" + (f" ({why})" if why else ""))
     return "; ".join(said) or None
 
 

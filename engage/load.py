@@ -93,9 +93,13 @@ class WorkingTables:
                     headings, number = [], 0
                     cells, drops, notes = _paths(self._source)
                 self._prepare(len(headings) or 1, number)
-                rows_read = self._copy_carefully(content, number) if carefully else self._copy(content)
+                footer = text.Footer(form.footer)
+                copy = self._copy_carefully if carefully else self._copy
+                rows_read = copy(content, footer, number)
         except text.UNPACKING_ERRORS as error:
             raise text.broken_archive() from error
+        if footer.is_missing:
+            notes.append("no closing line: is the file whole?")
         self._left_over += rows_read
         kept = self._type(delivery, cells, drops)
         return Loaded(rows_read, rows_read - kept, tuple(headings), tuple(notes))
@@ -124,33 +128,33 @@ class WorkingTables:
             [f"load.text_{self._source.id}", heading_at + 1],
         )
 
-    def _copy(self, content: TextIOWrapper) -> int:
+    def _copy(self, content: TextIOWrapper, footer: text.Footer, _: int) -> int:
         """COPY the text as it is. Raises CareError when it holds fewer or more rows than lines."""
         form = self._source.format
-        # JSON holds no control characters, so as quote and delimiter they make a line one field.
-        delimiter, quote = (form.delimiter, form.quote) if form.kind == "csv" else ("\x01", "\x02")
+        # JSON holds no control characters: so a line is one field, and an empty one is not null but wrong.
+        delimiter, quote, null = (form.delimiter, form.quote, "") if form.kind == "csv" else "\x01\x02\x03"
         if self._width == 1 and form.kind == "csv":
             raise CareError  # a blank line would be a row
-        statement = sql.SQL("copy {} ({}) from stdin (format csv, null '', delimiter {}, quote {})").format(
-            self.text, sql.SQL(", ").join(_text_columns(self._width)), sql.Literal(delimiter), sql.Literal(quote)
+        statement = sql.SQL("copy {} ({}) from stdin (format csv, delimiter {}, quote {}, null {})").format(
+            self.text, sql.SQL(", ").join(_text_columns(self._width)), *map(sql.Literal, (delimiter, quote, null))
         )
         count = 0
         with self._connection.cursor() as cursor:
             with cursor.copy(statement) as copy:
-                for block in text.blocks(content, form.footer):
+                for block in text.blocks(content, footer):
                     count += block.count("\n")
                     copy.write(block)
             if cursor.rowcount != count:
                 raise CareError
         return count
 
-    def _copy_carefully(self, content: TextIOWrapper, number: int) -> int:
+    def _copy_carefully(self, content: TextIOWrapper, footer: text.Footer, number: int) -> int:
         names = [sql.Identifier(n) for n in ("row_number", "problem", "line")] + _text_columns(self._width)
         statement = sql.SQL("copy {} ({}) from stdin").format(self.text, sql.SQL(", ").join(names))
         nothing = [None] * self._width
         count = 0
         with self._connection.cursor() as cursor, cursor.copy(statement) as copy:
-            for line in text.lines(content, self._source.format, self._width, number):
+            for line in text.lines(content, self._source.format, footer, self._width, number):
                 count += 1
                 copy.write_row([line.number, line.problem, line.text, *(line.fields or nothing)])
         return count

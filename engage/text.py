@@ -100,7 +100,22 @@ def read_heading(text: io.TextIOWrapper, form: Format) -> tuple[list[str], int]:
     return [name.strip(" \t\ufeff") for name in names], number
 
 
-def blocks(text: io.TextIOWrapper, footer: str | None) -> Iterator[str]:
+class Footer:
+    """The closing line that a format declares (None: none); `is_missing` until it was seen at the end of a file."""
+
+    def __init__(self, pattern: str | None) -> None:
+        self._pattern = pattern
+        self.is_missing = pattern is not None
+
+    def closes(self, last_line: str) -> bool:
+        """Return whether the last line of the file is the footer."""
+        if self._pattern is None or re.search(self._pattern, last_line.rstrip("\n")) is None:
+            return False
+        self.is_missing = False
+        return True
+
+
+def blocks(text: io.TextIOWrapper, footer: Footer) -> Iterator[str]:
     """Yield what is left of `text` in blocks of whole lines, without the footer. Raises CareError for a long line."""
     tail = ""
     while block := text.read(BLOCK):
@@ -112,11 +127,11 @@ def blocks(text: io.TextIOWrapper, footer: str | None) -> Iterator[str]:
         if cut:
             yield block[:cut]
         tail = block[cut:]
-    if tail and not _is_footer(tail, footer):
+    if tail and not footer.closes(tail):
         yield tail if tail.endswith("\n") else tail + "\n"
 
 
-def lines(text: io.TextIOWrapper, form: Format, width: int, number: int) -> Iterator[Line]:
+def lines(text: io.TextIOWrapper, form: Format, footer: Footer, width: int, number: int) -> Iterator[Line]:
     """Yield the lines after line `number`, judged one by one, without blank lines and footer.
 
     `text` is opened with `errors="engage_mark"`. `width` is the number of fields of a CSV line.
@@ -128,7 +143,7 @@ def lines(text: io.TextIOWrapper, form: Format, width: int, number: int) -> Iter
         number += 1
         if raw and not raw.strip():
             continue
-        if waiting and (raw or not _is_footer(waiting, form.footer)):
+        if waiting and (raw or not footer.closes(waiting)):
             yield _judge(waiting_number, waiting.rstrip("\n"), form, width)
         if not raw:
             return
@@ -178,7 +193,3 @@ def _json_fields(line: str) -> tuple[list[str], str | None]:
 
 def _undecodable(line: str, form: Format) -> str | None:
     return f"has bytes that are not {form.encoding.removesuffix('-sig')}" if _INVALID in line else None
-
-
-def _is_footer(line: str, footer: str | None) -> bool:
-    return footer is not None and re.search(footer, line.rstrip("\n")) is not None

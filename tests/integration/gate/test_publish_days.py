@@ -2,7 +2,7 @@
 
 from datetime import UTC, date, datetime
 
-from tests.integration.gate.conftest import ATTENDANCE, Gate
+from tests.integration.gate.kit import ATTENDANCE, Gate
 
 HEADING = "Event Id,Student Number,Session Start,Session Type,Mandatory,Attended\r\n"
 

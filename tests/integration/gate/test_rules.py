@@ -1,0 +1,185 @@
+"""Every kind of rule: Great Expectations and our own condition for single rows agree, and each can fail."""
+
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import pytest
+from psycopg import sql
+
+from engage.audit import Auditor, RuleResult, objection, quality_score
+from engage.suites import _CONDITIONS, BATCH_RULES, Rule, Suite
+from tests.integration.gate.kit import ATTENDANCE, STUDENTS, Gate
+
+TABLE = "rows_probe"
+ROW_RULES: dict[str, tuple[dict[str, Any], int]] = {
+    # kind of rule -> arguments, rows of the table below that break it
+    "expect_column_values_to_not_be_null": ({"column": "word"}, 1),
+    "expect_column_values_to_be_null": ({"column": "word"}, 4),
+    "expect_column_values_to_be_in_set": ({"column": "word", "value_set": ["a", "it's 100 %"]}, 2),
+    "expect_column_values_to_not_be_in_set": ({"column": "number", "value_set": [1, 2]}, 2),
+    "expect_column_values_to_match_regex": ({"column": "word", "regex": r"^\w+$"}, 1),
+    "expect_column_values_to_not_match_regex": ({"column": "word", "regex": "^b"}, 2),
+    "expect_column_values_to_be_between": ({"column": "number", "min_value": 2, "max_value": 4, "strict_max": True}, 2),
+    "expect_column_value_lengths_to_be_between": ({"column": "word", "max_value": 3}, 2),
+    "expect_column_pair_values_a_to_be_greater_than_b": (
+        {"column_A": "day", "column_B": "other_day", "ignore_row_if": "either_value_is_missing"},
+        3,
+    ),
+}
+EVERY_ROW = """
+    (1, 'a', 1, true, date '2026-10-02', date '2026-10-01', timestamptz '2026-10-01 10:00Z'),
+    (2, 'bb', 2, false, date '2026-10-01', date '2026-10-01', timestamptz '2026-10-01 11:00Z'),
+    (3, 'bbbb', 3, null, date '2026-10-01', date '2026-10-02', timestamptz '2026-10-01 12:00Z'),
+    (4, 'it''s 100 %%', 4, true, null, date '2026-10-02', timestamptz '2026-10-01 13:00Z'),
+    (5, null, null, true, date '2026-10-01', date '2026-10-02', null)
+"""
+
+
+@pytest.fixture
+def probe(gate: Gate) -> Gate:
+    """A working table of five rows, with nulls in every column."""
+    gate.execute(
+        f"create table load.{TABLE} (row_number bigint, word text, number bigint, is_so boolean, day date,"
+        f" other_day date, at timestamptz); insert into load.{TABLE} values {EVERY_ROW.replace('%%', '%')}"
+    )
+    return gate
+
+
+def rule(kind: str, kwargs: dict[str, Any], **more: Any) -> Rule:
+    return Rule.model_validate({"type": kind, "kwargs": kwargs, "meta": {"id": "it", "title": "It holds"}} | more)
+
+
+def judged(gate: Gate, one: Rule, **facts: object) -> RuleResult:
+    suite = Suite(description="Test", expectations=[one])
+    with Auditor(gate.url, TABLE, suite, 80) as auditor:
+        (result,) = auditor.judge({"typical_rows": None, "due_by": None} | facts).results
+    return result
+
+
+def failing_rows(gate: Gate, one: Rule) -> int:
+    query = sql.SQL("select count(*) from {} where not {}").format(
+        sql.Identifier("load", TABLE), sql.SQL(one.condition)
+    )
+    ((count,),) = gate.connection.execute(query, {"unused": None}).fetchall()
+    return int(str(count))
+
+
+def test_every_kind_of_row_rule_is_tried() -> None:
+    assert set(ROW_RULES) == set(_CONDITIONS)
+
+
+@pytest.mark.parametrize("kind", list(ROW_RULES))
+def test_great_expectations_and_our_condition_agree_on_rows(probe: Gate, kind: str) -> None:
+    kwargs, failing = ROW_RULES[kind]
+    result = judged(probe, rule(kind, kwargs))
+    assert (result.rows_checked, result.rows_failed) == (5, failing)
+    assert failing_rows(probe, rule(kind, kwargs)) == failing
+    assert result.share_met == pytest.approx(1 - failing / 5)
+    assert not result.is_met
+    assert judged(probe, rule(kind, kwargs | {"mostly": 0.01})).is_met
+    probe.execute(f"truncate load.{TABLE}")
+    assert judged(probe, rule(kind, kwargs)).share_met == 1
+
+
+BATCHES: dict[str, list[tuple[dict[str, Any], dict[str, object], bool]]] = {
+    # kind of rule -> arguments, facts about the delivery, whether the five rows meet it
+    "expect_row_count_to_be_usual": [
+        ({"min_ratio": 0.5, "max_ratio": 2}, {"typical_rows": None}, True),
+        ({"min_ratio": 0.5, "max_ratio": 2}, {"typical_rows": 10.0}, True),
+        ({"min_ratio": 0.5, "max_ratio": 2}, {"typical_rows": 11.0}, False),
+        ({"min_ratio": 0.5, "max_ratio": 2}, {"typical_rows": 2.0}, False),
+    ],
+    "expect_column_to_reach_the_end": [
+        ({"column": "at", "within_hours": 10}, {"due_by": None}, True),
+        ({"column": "at", "within_hours": 10}, {"due_by": "2026-10-01T23:00:00+00:00"}, True),
+        ({"column": "at", "within_hours": 10}, {"due_by": "2026-10-01T23:01:00+00:00"}, False),
+    ],
+    "expect_table_row_count_to_be_between": [({"min_value": 5}, {}, True), ({"min_value": 6}, {}, False)],
+    "expect_column_values_to_be_unique": [({"column": "row_number"}, {}, True), ({"column": "is_so"}, {}, False)],
+    "expect_compound_columns_to_be_unique": [
+        ({"column_list": ["row_number", "is_so"]}, {}, True),
+        ({"column_list": ["is_so", "other_day"]}, {}, False),
+    ],
+    "expect_column_proportion_of_unique_values_to_be_between": [
+        ({"column": "day", "min_value": 0.5}, {}, True),
+        ({"column": "day", "min_value": 0.6}, {}, False),
+    ],
+    "expect_column_proportion_of_non_null_values_to_be_between": [
+        ({"column": "word", "min_value": 0.8}, {}, True),
+        ({"column": "word", "min_value": 0.9}, {}, False),
+    ],
+}
+
+
+@pytest.mark.parametrize("kind", BATCH_RULES)
+def test_every_kind_of_batch_rule_can_be_met_and_broken(probe: Gate, kind: str) -> None:
+    for kwargs, facts, is_met in BATCHES[kind]:
+        result = judged(probe, rule(kind, kwargs), **facts)
+        assert (result.is_met, result.share_met, result.rows_checked) == (is_met, float(is_met), None), kwargs
+        assert result.problem == (None if is_met else "not met")
+
+
+def test_a_rule_that_cannot_be_evaluated_counts_as_broken(probe: Gate) -> None:
+    result = judged(probe, rule("expect_column_values_to_be_null", {"column": "gone"}))
+    assert (result.share_met, result.is_met, result.problem) == (0, False, "could not be evaluated")
+    result = judged(probe, rule("expect_column_values_to_match_regex", {"column": "number", "regex": "x"}))
+    assert (result.share_met, result.is_met, result.problem) == (0, False, "could not be evaluated")
+
+
+def result_of(share: float, weight: float = 1, is_critical: bool = False, is_met: bool = False) -> RuleResult:
+    return RuleResult("it", "It holds", "row", is_critical, weight, 100, 50, share, is_met, "50 of 100 rows do not")
+
+
+def test_the_quality_score_is_the_weighted_share_of_rules_met() -> None:
+    assert quality_score([result_of(1, 3), result_of(0.5, 1), result_of(0, 1)]) == pytest.approx(70)
+    assert quality_score([result_of(1)]) == 100
+
+
+def test_a_batch_is_held_below_the_threshold_or_for_a_critical_rule_and_told_why() -> None:
+    assert objection([result_of(0.8)], 80, 80) is None
+    assert objection([result_of(0.7)], 79.96, 80) == "quality 79.9 is below 80 ('It holds': 50 of 100 rows do not)"
+    assert objection([result_of(0.99, is_critical=True)], 99, 80) == "'It holds' must hold: 50 of 100 rows do not"
+    assert objection([result_of(0.99, is_critical=True, is_met=True)], 99, 80) is None
+
+
+def attend(day: date, rows: int) -> bytes:
+    heading = "Event Id,Student Number,Session Start,Session Type,Mandatory,Attended\n"
+    return (heading + "".join(f"{day}-{n},001,{day:%d/%m/%Y} 10:00,lecture,Yes,Yes\n" for n in range(rows))).encode()
+
+
+USUAL = {
+    "type": "expect_row_count_to_be_usual",
+    "kwargs": {"min_ratio": 0.5, "max_ratio": 2},
+    "severity": "critical",
+    "meta": {"id": "usual_size", "title": "As many rows as usual"},
+}
+
+
+def test_the_usual_number_of_rows_is_the_median_of_the_same_weekday_from_three_batches_on(gate: Gate) -> None:
+    gate.know("001")
+    source = gate.source(ATTENDANCE)
+    thursday = date(2026, 9, 3)
+    # The Wednesday's many rows and the fourth Thursday's few must not count, nor what comes later.
+    days = [(0, 10), (6, 100), (7, 12), (14, 20), (21, 5), (22, 1), (23, 23)]
+    for offset, rows in days:
+        day = thursday + timedelta(days=offset)
+        gate.deliver(source, attend(day, rows), day=day, version_at=datetime(2026, 11, 1, offset, tzinfo=UTC))
+    outcomes = gate.process(source, gate.suite(source, USUAL))
+    assert [o.state for o in outcomes] == ["published"] * 4 + ["held"] + ["published"] * 2
+    assert outcomes[4].problem == "'As many rows as usual' must hold: not met"
+
+
+def test_an_empty_file_is_met_by_row_rules_and_judged_by_its_number_of_rows(gate: Gate) -> None:
+    source = gate.source(STUDENTS)
+    not_empty = {
+        "type": "expect_table_row_count_to_be_between",
+        "kwargs": {"min_value": 1},
+        "severity": "critical",
+        "meta": {"id": "not_empty", "title": "The list is not empty"},
+    }
+    gate.deliver(source, b"student_id,given_name,username,badge\n")
+    (outcome,) = gate.process(source, gate.suite(source, not_empty))
+    assert outcome.state == "held"
+    assert outcome.problem == "quality 66.6 is below 80; 'The list is not empty' must hold: not met"
+    assert {r.rule_id: r.share_met for r in outcome.rules} == {"readable": 1.0, "not_empty": 0.0}
+    assert outcome.quality_score == pytest.approx(200 / 3)
