@@ -23,6 +23,11 @@ _ONE_AT_A_TIME = threading.Lock()
 class DbtError(Exception):
     """Nodes failed, or the project cannot be parsed; the message names them and quotes no row."""
 
+    def __init__(self, message: str, nodes: "Sequence[NodeResult]" = ()) -> None:
+        super().__init__(message)
+        self.nodes = nodes
+        """What became of every node, of the good ones too."""
+
 
 @dataclass(frozen=True)
 class NodeResult:
@@ -87,7 +92,7 @@ def run(url: str, arguments: Sequence[str], home: Path = HOME) -> list[NodeResul
     parse(home)
     nodes = [_node(result) for result in _invoke(arguments, url, home, _kept_manifest(home, url)).results]
     if broken := [n for n in nodes if n.status in ("error", "fail", "runtime error")]:
-        raise DbtError("; ".join(f"dbt: {n.name}: {n.status}: {n.message}" for n in broken))
+        raise DbtError("; ".join(f"dbt: {n.name}: {n.status}: {n.message}" for n in broken), nodes)
     return nodes
 
 
