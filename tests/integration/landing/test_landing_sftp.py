@@ -124,9 +124,9 @@ def test_two_files_in_the_same_second_and_an_older_one_arriving_later(
     server.write("gate_20261001.csv", b"1")
     assert len(settle_and_land(warehouse, source, store).landed) == 1
     server.write("gate_20261002.csv", b"2")
-    server.write("gate_20260930.csv", b"0", at=NOW - timedelta(days=30))
+    server.write("gate_20261003.csv", b"0", at=NOW - timedelta(days=30))
     names = [d.name for d in settle_and_land(warehouse, source, store).landed]
-    assert names == ["gate_20260930.csv", "gate_20261002.csv"]
+    assert names == ["gate_20261003.csv", "gate_20261002.csv"]
 
 
 def test_other_names_are_ignored_and_wrong_ones_reported_without_stopping_the_others(
