@@ -11,7 +11,7 @@ import dagster as dg
 
 from assets.naming import facts_of, landing_key, raw_key, tags_of
 from assets.resources import WarehouseResource, readable_failures
-from engage import batches, clock, configuration, health
+from engage import batches, clock, configuration, health, partitions
 from engage.settings import Settings
 from engage.sources import Source
 from engage.suites import Suite
@@ -27,7 +27,7 @@ def gate_asset(source: Source, suite: Suite, sources: dict[str, Source], setting
 
     Sources that name students come after the student rosters, for a reference is understood by them.
     """
-    key = raw_key(source)
+    key, table = raw_key(source), partitions.partition(source)
     rosters = [raw_key(s) for s in sources.values() if s.record == "students" and source.kind.names_student]
 
     @dg.asset(
@@ -38,7 +38,7 @@ def gate_asset(source: Source, suite: Suite, sources: dict[str, Source], setting
         kinds={"postgres", "greatexpectations"},
         owners=[source.owner.email],
         tags=tags_of(source),
-        metadata={**facts_of(source), "dagster/table_name": f"raw.{source.id}"},
+        metadata={**facts_of(source), "dagster/table_name": table.as_string().replace('"', "")},
         freshness_policy=dg.FreshnessPolicy.time_window(
             fail_window=timedelta(hours=source.freshness.fail_after_h),
             warn_window=timedelta(hours=source.freshness.warn_after_h),
@@ -58,6 +58,7 @@ def gate_asset(source: Source, suite: Suite, sources: dict[str, Source], setting
             judged = done or health.latest_batch(connection, source.id)
             rules = health.rule_totals(connection, [batch.batch_id for batch in judged])
             held = health.held_batches(connection, source.id)
+            rows = health.table_rows(connection, table)
         if len(done) > EVENTS_PER_RUN:
             context.log.info(f"{len(done)} batches; events for the newest {EVENTS_PER_RUN}, all are in ops.batch.")
         # The newest batch rides on the result itself, so that it is one point of the plot and not two.
@@ -66,6 +67,7 @@ def gate_asset(source: Source, suite: Suite, sources: dict[str, Source], setting
         return dg.MaterializeResult(
             metadata={
                 **(_of_batch(done[-1]) if done else {}),
+                "dagster/row_count": rows or 0,
                 "batches_processed": len(done),
                 "batches_held": sum(batch.state == "held" for batch in done),
                 "batches_held_in_all": len(held),

@@ -8,6 +8,7 @@ stands in ops tables.
 from collections.abc import Collection, Iterator, Sequence
 
 import dagster as dg
+from psycopg.sql import Identifier
 
 from assets.manifest import Node, Warehouse, read_manifest
 from assets.resources import WarehouseResource, readable_failures
@@ -34,15 +35,24 @@ def warehouse_asset(manifest: Node, sources: dict[str, Source], settings: Settin
     )
     def _warehouse(context: dg.AssetExecutionContext, warehouse: WarehouseResource) -> Iterator[Result]:
         wanted = {ids[key] for key in context.selected_asset_keys}
+        weekly_too = bool(wanted - models.daily)
         with readable_failures(), warehouse.connect() as connection:
             configuration.sync(connection, settings.config, sources, clock.now())
-            if wanted - models.daily:
+            if weekly_too:
                 context.log.info(f"{weekly.request_due_weeks(connection, clock.now())} weeks to score")
-        with readable_failures():
-            names = sorted(unique_id.rpartition(".")[2] for unique_id in wanted)
-            results = dbt.build(warehouse.address, " ".join(names), settings.home)
+        names = sorted(unique_id.rpartition(".")[2] for unique_id in wanted)
+        left_out = ["resource_type:unit_test", *([] if weekly_too else ["tag:full_history"])]
+        failure = None
+        try:
+            results: Sequence[dbt.NodeResult] = dbt.run(
+                warehouse.address, ["build", "--select", *names, "--exclude", *left_out], settings.home
+            )
+        except dbt.DbtError as error:
+            results, failure = error.nodes, dg.Failure(str(error), allow_retries=False)
         with readable_failures(), warehouse.connect() as connection:
             yield from _events(results, models, wanted, context.selected_asset_check_keys, connection)
+        if failure:
+            raise failure
 
     return _warehouse
 
@@ -57,10 +67,10 @@ def _events(
     """Turn dbt's results into Dagster's. Tests of models that were not selected are left out."""
     for result in results:
         if result.unique_id in wanted and result.status == "success":
-            schema, table = models.specs[result.unique_id].key.path
+            table = models.specs[result.unique_id].key.path
             counts = {"rows_changed": result.rows_affected} if result.rows_affected is not None else {}
-            if schema == "marts":
-                counts["dagster/row_count"] = health.table_rows(connection, schema, table)
+            if table[0] == "marts":
+                counts["dagster/row_count"] = health.table_rows(connection, Identifier(*table)) or 0
             yield dg.MaterializeResult(
                 asset_key=models.specs[result.unique_id].key, metadata={"seconds": round(result.seconds, 2), **counts}
             )

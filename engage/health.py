@@ -96,6 +96,13 @@ select
     ) as data_until
 from ops.scoring_parameter as p
 """
+ESTIMATE = """
+select sum(greatest(reltuples, 0))::bigint
+from pg_class
+where
+    relkind = 'r'
+    and (oid = to_regclass(%(table)s) or oid in (select relid from pg_partition_tree(to_regclass(%(table)s))))
+"""
 
 
 @dataclass(frozen=True)
@@ -138,7 +145,7 @@ def held_batches(connection: Connection, source_id: str) -> list[BatchRow]:
 
 
 def unfinished(connection: Connection, source_id: str) -> int:
-    """Count the landed deliveries that the gate has not finished with: a run was killed, or a reference became known."""
+    """Count landed deliveries that the gate has not finished with: a run was killed, or a reference became known."""
     query = """
         select count(*) from ops.delivery as d
         left join ops.batch as b using (delivery_id)
@@ -153,16 +160,12 @@ def rule_totals(connection: Connection, batch_ids: Sequence[int]) -> dict[str, R
     return {row.rule_id: row for row in rows}
 
 
-def table_rows(connection: Connection, schema: str, table: str) -> int:
-    """Count the rows of a table; of one with over a million, say what Postgres estimates."""
-    name = psycopg.sql.Identifier(schema, table)
-    estimate = "select reltuples::bigint from pg_class where oid = %s::regclass"
-    count = psycopg.sql.SQL("select count(*) from {}").format(name)
-    for query, arguments in ((estimate, [name.as_string(connection)]), (count, [])):
-        (rows,) = connection.execute(query, arguments).fetchall()[0]
-        if isinstance(rows, int) and rows > 1_000_000:
-            break
-    return int(str(rows))
+def table_rows(connection: Connection, table: psycopg.sql.Identifier) -> int | None:
+    """Count the rows of a table and its partitions; over a million, take Postgres' estimate. None: no such table."""
+    (estimate,) = connection.execute(ESTIMATE, {"table": table.as_string()}).fetchall()[0]
+    if isinstance(estimate, int) and estimate < 1_000_000:
+        (estimate,) = connection.execute(psycopg.sql.SQL("select count(*) from {}").format(table)).fetchall()[0]
+    return estimate if isinstance(estimate, int) else None
 
 
 def freshness(connection: Connection, source: Source, now: datetime) -> Freshness:

@@ -6,12 +6,12 @@ so that the UI shows them afterwards.
 
 import os
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 import dagster as dg
 
-from orchestration.sensors import IN_PROGRESS, SOURCE_TAG
+from orchestration.sensors import IN_PROGRESS
 
 PROCESS_TAG = "engage/process"
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
@@ -44,8 +44,7 @@ def tick(
         answer = sensor(context)
         assert isinstance(answer, dg.SensorResult)  # noqa: S101
         for request in answer.run_requests or []:
-            job = request.job_name or sensor.job_name or ""
-            results.append(_run(defs, instance, job, request.asset_selection, dict(request.tags), say))
+            results.append(_run(defs, instance, sensor.job_name or "", dict(request.tags), say))
         if answer.cursor is not None:
             memory.set_cursor_values({key: answer.cursor})
     return results
@@ -56,27 +55,17 @@ def run_job(
 ) -> dg.ExecuteInProcessResult:
     """Run a whole job in this process and return its result; a failed run is a result, not an exception."""
     close_orphans(instance)
-    return _run(defs, instance, name, None, {}, say)
+    return _run(defs, instance, name, {}, say)
 
 
 def _run(
-    defs: dg.Definitions,
-    instance: dg.DagsterInstance,
-    name: str,
-    keys: Sequence[dg.AssetKey] | None,
-    tags: dict[str, str],
-    say: Say,
+    defs: dg.Definitions, instance: dg.DagsterInstance, name: str, tags: dict[str, str], say: Say
 ) -> dg.ExecuteInProcessResult:
     began = time.monotonic()
     result = defs.resolve_job_def(name).execute_in_process(
-        instance=instance,
-        asset_selection=list(keys) if keys else None,
-        tags={**tags, PROCESS_TAG: str(os.getpid())},
-        run_config=QUIET,
-        raise_on_error=False,
+        instance=instance, tags={**tags, PROCESS_TAG: str(os.getpid())}, run_config=QUIET, raise_on_error=False
     )
-    what = " ".join([name, *([tags[SOURCE_TAG]] if SOURCE_TAG in tags else [])])
-    say(f"{what}: {_summary(result)} ({time.monotonic() - began:.1f} s)")
+    say(f"{name}: {_summary(result)} ({time.monotonic() - began:.1f} s)")
     return result
 
 

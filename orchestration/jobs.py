@@ -9,9 +9,15 @@ import dagster as dg
 
 from assets.freshness import CHECK
 from assets.manifest import Node, read_manifest
+from assets.naming import landing_key, raw_key
 from engage.sources import Source
 
-INGEST, DAILY, WEEKLY, EVERYTHING, FRESHNESS = "ingest", "daily_marts", "weekly_scores", "everything", "freshness"
+DAILY, WEEKLY, EVERYTHING, FRESHNESS = "daily_marts", "weekly_scores", "everything", "freshness"
+
+
+def ingest(source: Source) -> str:
+    """Return the name of the job that takes in what a source has delivered."""
+    return f"ingest_{source.id}"
 
 
 def all_jobs(manifest: Node, sources: dict[str, Source]) -> list[Any]:
@@ -19,12 +25,15 @@ def all_jobs(manifest: Node, sources: dict[str, Source]) -> list[Any]:
     models = read_manifest(manifest, sources)
     daily = dg.AssetSelection.assets(*(models.specs[one].key for one in sorted(models.daily)))
     warehouse = dg.AssetSelection.assets(*(spec.key for spec in models.specs.values()))
-    freshness = dg.AssetSelection.checks(*(dg.AssetCheckKey(dg.AssetKey(["raw", s]), CHECK) for s in sources))
+    freshness = dg.AssetSelection.checks(*(dg.AssetCheckKey(raw_key(source), CHECK) for source in sources.values()))
     return [
-        dg.define_asset_job(
-            INGEST,
-            dg.AssetSelection.groups("feeds", "quality_gate"),
-            description="Land, load, audit and publish what has arrived. A sensor per source asks for its part.",
+        *(
+            dg.define_asset_job(
+                ingest(source),
+                dg.AssetSelection.assets(landing_key(source), raw_key(source)),
+                description=f"Land, load, audit and publish what {source.title} has delivered.",
+            )
+            for source in sources.values()
         ),
         dg.define_asset_job(DAILY, daily, description="Rebuild exactly the days whose published rows changed."),
         dg.define_asset_job(

@@ -10,15 +10,13 @@ from datetime import datetime, timedelta
 
 import dagster as dg
 
-from assets.naming import landing_key, raw_key
 from assets.resources import WarehouseResource, readable_failures
 from engage import clock, health, landing, weekly
 from engage.connectors import Remote, TransportError
 from engage.sources import Source
-from orchestration.jobs import DAILY, INGEST
+from orchestration.jobs import DAILY, ingest
 
-SOURCE_TAG = "engage/source"
-FIRST_WAIT, LONGEST_WAIT = timedelta(minutes=1), timedelta(hours=1)
+FIRST_WAIT, DOUBLINGS = timedelta(minutes=1), 6
 IN_PROGRESS = [
     dg.DagsterRunStatus.QUEUED,
     dg.DagsterRunStatus.NOT_STARTED,
@@ -33,13 +31,13 @@ def arrival_sensor(source: Source) -> dg.SensorDefinition:
 
     @dg.sensor(
         name=f"{source.id}_arrivals",
-        job_name=INGEST,
+        job_name=ingest(source),
         minimum_interval_seconds=30,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description=f"Asks for a run when a settled delivery of {source.title} is not in the ledger.",
     )
     def _arrivals(context: dg.SensorEvaluationContext, warehouse: WarehouseResource) -> dg.SensorResult:
-        if _in_progress(context.instance, dg.RunsFilter(tags={SOURCE_TAG: source.id}, statuses=IN_PROGRESS)):
+        if _in_progress(context.instance, ingest(source)):
             return _skip(context, "A run of this source is still in progress.")
         try:
             with warehouse.connect() as connection:
@@ -54,10 +52,6 @@ def arrival_sensor(source: Source) -> dg.SensorDefinition:
             context,
             {**_said_of(settled), "unfinished": unfinished},
             f"{len(settled)} new and settled, {unfinished} landed and not finished",
-            dg.RunRequest(
-                asset_selection=[landing_key(source), raw_key(source)],
-                tags={SOURCE_TAG: source.id},
-            ),
         )
 
     return _arrivals
@@ -74,20 +68,20 @@ def touched_days_sensor() -> dg.SensorDefinition:
         description="Asks for the rebuild of the days whose published rows changed.",
     )
     def _touched_days(context: dg.SensorEvaluationContext, warehouse: WarehouseResource) -> dg.SensorResult:
-        if _in_progress(context.instance, dg.RunsFilter(job_name=DAILY, statuses=IN_PROGRESS)):
+        if _in_progress(context.instance, DAILY):
             return _skip(context, "A rebuild is still in progress.")
         with readable_failures(), warehouse.connect() as connection:
             touched = weekly.touched_days(connection)
         if touched.last_at is None:
             return _skip(context, "No day has changed.")
         said = {"last_at": touched.last_at.isoformat(), "days": touched.days}
-        return _ask(context, said, f"{touched.days} days of sources changed", dg.RunRequest())
+        return _ask(context, said, f"{touched.days} days of sources changed")
 
     return _touched_days
 
 
-def _in_progress(instance: dg.DagsterInstance, runs: dg.RunsFilter) -> bool:
-    return bool(instance.get_run_records(runs, limit=1))
+def _in_progress(instance: dg.DagsterInstance, job: str) -> bool:
+    return bool(instance.get_run_records(dg.RunsFilter(job_name=job, statuses=IN_PROGRESS), limit=1))
 
 
 def _said_of(settled: Sequence[Remote]) -> dict[str, object]:
@@ -99,19 +93,16 @@ def _said_of(settled: Sequence[Remote]) -> dict[str, object]:
     return {"newest": newest.isoformat(), "names": names[:20], "settled": len(settled)}
 
 
-def _ask(
-    context: dg.SensorEvaluationContext, wish: dict[str, object], reason: str, request: dg.RunRequest
-) -> dg.SensorResult:
+def _ask(context: dg.SensorEvaluationContext, wish: dict[str, object], reason: str) -> dg.SensorResult:
     """Request a run, unless the same was asked for in vain just now. No run_key: that is remembered for ever."""
     before = json.loads(context.cursor or "{}")
     attempt = before["attempt"] + 1 if before.get("wish") == wish else 1
     if attempt > 1:
-        wait = min(FIRST_WAIT * 2 ** (attempt - 2), LONGEST_WAIT)
-        again = datetime.fromisoformat(before["asked_at"]) + wait
+        again = datetime.fromisoformat(before["asked_at"]) + FIRST_WAIT * 2 ** min(attempt - 2, DOUBLINGS)
         if clock.now() < again:
             return _skip(context, f"{reason}; asked for {attempt - 1} times in vain, again at {again:%H:%M:%S} UTC.")
     cursor = {"wish": wish, "attempt": attempt, "asked_at": clock.now().isoformat()}
-    request = request.with_replaced_attrs(tags={**request.tags, "engage/attempt": str(attempt), "engage/why": reason})
+    request = dg.RunRequest(tags={"engage/attempt": str(attempt), "engage/why": reason})
     return dg.SensorResult(run_requests=[request], cursor=json.dumps(cursor))
 
 

@@ -11,7 +11,7 @@ class PooledPostgresStorage(DagsterPostgresStorage):
     """What the webserver does for itself, for runs, sensors and the daemon too."""
 
     @classmethod
-    def from_config_value(cls, inst_data: Any, config_value: Any) -> DagsterPostgresStorage:
+    def from_config_value(cls, inst_data: Any, config_value: Any) -> Any:
         """Return Dagster's own storage, made to keep its connections."""
         storage = super().from_config_value(inst_data, config_value)
         for part in (storage.event_log_storage, storage.run_storage, storage.schedule_storage):
