@@ -61,11 +61,14 @@ class Auditor:
     def __init__(self, url: str, table: str, suite: Suite, min_quality: float) -> None:
         # Importing Great Expectations takes seconds; only who audits pays.
         import great_expectations
+        from great_expectations.data_context.types.base import DataContextConfig, InMemoryStoreBackendDefaults
         from great_expectations.expectations.registry import get_expectation_impl
 
         import expectations.custom  # noqa: F401
 
-        context = great_expectations.get_context(mode="ephemeral")
+        # The default configuration would make a folder for documentation in the system's temporary one.
+        stores = DataContextConfig(store_backend_defaults=InMemoryStoreBackendDefaults())
+        context = great_expectations.get_context(mode="ephemeral", project_config=stores)
         context.variables.progress_bars = {"globally": False}
         self._suite = suite
         self._min_quality = min_quality

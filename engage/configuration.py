@@ -69,9 +69,9 @@ def load_scoring(config: Path) -> Scoring:
     except FileNotFoundError as error:
         raise ConfigurationError(f"{path}: not there; every configuration folder needs one") from error
     except yaml.YAMLError as error:
-        raise ConfigurationError(f"{path}: not YAML: {error}") from error
+        raise ConfigurationError(f"{path}: not YAML: {error}") from None
     except ValidationError as error:
-        raise ConfigurationError(explain(path, error)) from error
+        raise ConfigurationError(explain(path, error)) from None
 
 
 def version_of(scoring: Scoring, sources: dict[str, Source]) -> tuple[str, dict[str, object]]:

@@ -1,6 +1,7 @@
 """How commands print a list: a table for people, JSON for programs. Nothing else is printed by this module."""
 
 import json
+import sys
 from collections.abc import Callable, Sequence
 from datetime import date, datetime
 from typing import Any, TypeVar
@@ -30,7 +31,8 @@ def show(rows: Sequence[dict[str, object]], as_json: bool, nothing: str) -> None
             table.add_column(name.replace("_", " "), justify="right" if numeric else "left")
         for row in rows:
             table.add_row(*("" if value is None else _text(value) for value in row.values()))
-        Console().print(table)
+        # Piped into a file or a log there is no terminal whose width would matter.
+        Console(width=None if sys.stdout.isatty() else 180).print(table)
 
 
 def _plain(value: object) -> str:
