@@ -3,6 +3,7 @@
 What follows from the score is decided in publish.py. Results name rules and counts, never a value.
 """
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import floor
@@ -66,6 +67,7 @@ class Auditor:
 
         import expectations.custom  # noqa: F401
 
+        logging.getLogger("great_expectations").setLevel(logging.WARNING)
         # The default configuration would make a folder for documentation in the system's temporary one.
         stores = DataContextConfig(store_backend_defaults=InMemoryStoreBackendDefaults())
         context = great_expectations.get_context(mode="ephemeral", project_config=stores)

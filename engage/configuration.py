@@ -39,7 +39,7 @@ class Scoring(Strict):
     """Finest first."""
     calibration: Literal["normal_scores", "zscore"] = "normal_scores"
     missing: Literal["exclude", "impute"] = "exclude"
-    week_weights: list[float] = [1.0, 0.5, 0.25, 0.125]
+    week_weights: list[float] = Field(default=[1.0, 0.5, 0.25, 0.125])
     min_complete_days: int = Field(default=5, ge=1, le=7)
     min_eligible_days: int = Field(default=4, ge=1, le=7)
     min_group_size: int = Field(default=30, ge=2)
@@ -75,7 +75,7 @@ def load_scoring(config: Path) -> Scoring:
 
 
 def version_of(scoring: Scoring, sources: dict[str, Source]) -> tuple[str, dict[str, object]]:
-    """Return the version (12 hex digits of the content's SHA-256) and the content: all that a score depends on."""
+    """Return the version (12 hex digits of the content's SHA-256) and the content: all a score depends on."""
     relevant = {"record", "category", "weight", "digital", "enabled_from", "disabled_from"}
     content: dict[str, object] = {
         "scoring": scoring.model_dump(mode="json"),
@@ -85,8 +85,10 @@ def version_of(scoring: Scoring, sources: dict[str, Source]) -> tuple[str, dict[
     return hashlib.sha256(canonical.encode()).hexdigest()[:12], content
 
 
-def sync(connection: psycopg.Connection[tuple[object, ...]], config: Path, sources: dict[str, Source], now: datetime) -> str:
-    """Write the configuration in force to `ops`, in one transaction; return its version. Repeating it changes nothing."""
+def sync(
+    connection: psycopg.Connection[tuple[object, ...]], config: Path, sources: dict[str, Source], now: datetime
+) -> str:
+    """Write the configuration in force to `ops`, in one transaction; return its version. Repeatable."""
     scoring = load_scoring(config)
     version, content = version_of(scoring, sources)
     parameters = scoring.model_dump(exclude={"category_weights", "peer_levels"}) | {"config_version": version}

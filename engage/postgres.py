@@ -60,7 +60,7 @@ def find_binaries() -> Path:
     for folder in [*wheel, *system]:
         if (folder / "postgres").exists() and (folder / "initdb").exists():
             return folder
-    raise PostgresError("no Postgres found: set ENGAGE_DATABASE_URL to a server, or ENGAGE_POSTGRES_BIN to its bin folder")
+    raise PostgresError("no Postgres found: set ENGAGE_DATABASE_URL, or ENGAGE_POSTGRES_BIN to a folder with its programs")
 
 
 @contextlib.contextmanager
@@ -72,7 +72,7 @@ def running(folder: Path, options: dict[str, str] | None = None) -> Iterator[str
     """
     folder = folder.absolute()
     folder.mkdir(parents=True, exist_ok=True)
-    with open(folder / "start.lock", "w") as lock:
+    with (folder / "start.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         password = _initialise(folder)
         url = _running_url(folder, password)
@@ -129,14 +129,14 @@ def _running_url(folder: Path, password: str) -> str | None:
 
 
 def _start(folder: Path, password: str, options: dict[str, str]) -> tuple[subprocess.Popen[bytes], str]:
-    """Start the server and wait until it answers. A just killed one's orphans hold its memory: try again for a while."""
+    """Start the server and wait until it answers; while orphans of a killed one hold its memory, try again."""
     deadline = time.monotonic() + 60
     while True:
         port = _free_port()
         settings = {**SERVER_OPTIONS, **options, "port": str(port)}
         command = [str(find_binaries() / "postgres"), "-D", str(folder / "data")]
         command += [f"--{name}={value}" for name, value in settings.items()]
-        with open(folder / "server.log", "ab") as log:
+        with (folder / "server.log").open("ab") as log:
             process = subprocess.Popen(
                 command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, cwd=folder, start_new_session=True,
                 preexec_fn=_demote(_unprivileged_user(), die_with_parent=True),

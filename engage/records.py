@@ -1,5 +1,5 @@
-"""The canonical records that sources deliver (feeds.md), as data: every field with its type, and where a row's day comes
-from. A new kind of record is a new entry here and a table in a migration; nothing else names a field twice."""
+"""The canonical records that sources deliver (feeds.md), as data: every field with its type, and where a row's day
+comes from. A new kind of record is a new entry here and a table in a migration; nothing else names a field twice."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -9,7 +9,7 @@ FieldType = Literal["text", "integer", "number", "boolean", "date", "timestamp"]
 
 @dataclass(frozen=True)
 class Field:
-    """One canonical field: its SQL type, whether a row makes sense without it, and its column in the published table."""
+    """One canonical field: its type, whether a row makes sense without it, its column in the published table."""
 
     type: FieldType
     required: bool = False
