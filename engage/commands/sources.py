@@ -18,7 +18,7 @@ def source() -> None:
 def list_sources(as_json: bool) -> None:
     """List the sources with their owner, transport and record."""
     settings = Settings.from_environment()
-    rows = [
+    rows: list[dict[str, object]] = [
         {
             "source": s.id,
             "title": s.title,

@@ -1,0 +1,216 @@
+"""The demo as a user runs it, and everything that must be true of what it leaves: marts, gate, privacy, UI, documented
+commands. One demo serves all tests of this file."""
+
+import csv
+import io
+import json
+import re
+import shlex
+import signal
+import socket
+import subprocess
+import time
+from dataclasses import dataclass
+from datetime import date, datetime
+from pathlib import Path
+
+import httpx
+import pytest
+from psycopg import sql
+
+from engage import postgres, warehouse
+from tests.end_to_end.conftest import CHECKOUT, ENGAGE, engage, environment, processes_over, warehouse_of
+
+PAGES = [CHECKOUT / "README.md", *sorted((CHECKOUT / "docs").glob("*.md"))]
+
+
+@dataclass(frozen=True)
+class Demo:
+    home: Path
+    said: "subprocess.CompletedProcess[str]"
+
+    @property
+    def truth(self) -> dict[str, list[dict[str, str]]]:
+        found: dict[str, list[dict[str, str]]] = json.loads((self.home / "campus/truth/truth.json").read_text())
+        return found
+
+    def file(self, fault: str) -> dict[str, str]:
+        return next(file for file in self.truth["files"] if file["fault"] == fault)
+
+
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
+    home = tmp_path_factory.mktemp("demo") / "home"
+    return Demo(home, engage(home, "demo"))
+
+
+def test_it_agrees_with_the_truth_and_leaves_nothing_running(demo: Demo) -> None:
+    assert demo.said.returncode == 0, demo.said.stdout + demo.said.stderr
+    assert re.search(r"daily_activity: all [\d,]+ rows are true, none missing, none doubled", demo.said.stdout)
+    assert demo.said.stderr == ""
+    assert processes_over(demo.home) == []
+
+
+def test_every_ended_week_is_published_once(demo: Demo) -> None:
+    with warehouse_of(demo.home) as connection:
+        rows = connection.execute(
+            "select week_start, count(*), count(distinct student_id), min(revision), max(revision), count(score)"
+            " from marts.weekly_score group by week_start order by week_start"
+        ).fetchall()
+    assert len(rows) == 12
+    for _, count, students, first, last, scored in rows:
+        assert count == students
+        assert (first, last) == (1, 1)
+        assert isinstance(scored, int)
+        assert scored > 800
+
+
+def test_late_and_corrected_files_change_their_day_and_no_published_score(demo: Demo) -> None:
+    late = demo.file("late")
+    with warehouse_of(demo.home) as connection:
+        found = connection.execute(
+            "select d.landed_at, count(a.student_id) from ops.delivery as d"
+            " left join marts.daily_activity as a on a.activity_date = d.first_day and a.source_id = d.source_id"
+            " where d.source_id = 'attendance' and d.first_day = %s group by d.landed_at",
+            [late["day"]],
+        ).fetchone()
+        assert found is not None
+        landed_at, rows = found
+        assert isinstance(rows, int)
+        assert rows > 0
+        week = connection.execute(
+            "select min(published_at), max(published_at) from marts.weekly_score"
+            " where week_start = date_trunc('week', %s::date)::date",
+            [late["day"]],
+        ).fetchone()
+    assert week is not None
+    assert isinstance(week[1], datetime)
+    assert isinstance(landed_at, datetime)
+    assert week[1] < landed_at
+
+
+def test_a_corrected_file_supersedes_the_one_it_corrects(demo: Demo) -> None:
+    corrected = demo.file("corrected")
+    with warehouse_of(demo.home) as connection:
+        states = connection.execute(
+            "select b.state from ops.batch as b inner join ops.delivery as d using (delivery_id)"
+            " where d.source_id = 'attendance' and d.first_day = %s order by d.version_at",
+            [corrected["day"]],
+        ).fetchall()
+    assert states == [("superseded",), ("published",)]
+
+
+def test_the_bad_batch_is_held_and_in_no_mart(demo: Demo) -> None:
+    bad = demo.file("bad_batch")
+    day = {"day": date.fromisoformat(bad["day"])}
+    with warehouse_of(demo.home) as connection:
+        held = connection.execute("select source_id, problem from ops.batch where state = 'held'").fetchall()
+        assert [source for source, _ in held] == ["library_gates"]
+        assert "below 80" in str(held[0][1])
+        for schema, table, column in (
+            ("raw", "activity", "activity_date"),
+            ("marts", "daily_activity", "activity_date"),
+            ("ops", "coverage", "day"),
+        ):
+            query = sql.SQL("select count(*) from {} where source_id = 'library_gates' and {} = %(day)s").format(
+                sql.Identifier(schema, table), sql.Identifier(column)
+            )
+            assert connection.execute(query, day).fetchone() == (0,)
+
+
+def test_bad_rows_are_in_quarantine_with_line_and_reason(demo: Demo) -> None:
+    with warehouse_of(demo.home) as connection:
+        for row in demo.truth["bad_rows"]:
+            found = connection.execute(
+                "select q.reason from quarantine.row as q inner join ops.batch using (batch_id)"
+                " inner join ops.delivery as d using (delivery_id)"
+                " where d.source_id = %s and d.first_day = %s and q.row_number = %s",
+                [row["source_id"], row["day"], row["line"]],
+            ).fetchall()
+            assert found, row
+
+
+def test_no_personal_value_is_in_dagster_or_in_a_log(demo: Demo) -> None:
+    newest = max((demo.home / "campus/sftp/student_records").glob("students_*.csv"))
+    people = list(csv.DictReader(io.StringIO(newest.read_text(encoding="utf-8-sig"))))
+    assert len(people) == 1000
+    words = {p[key] for p in people for key in ("student_id", "email", "username", "badge_number")}
+    pattern = re.compile(r"[\w.@+-]+")
+    with postgres.running(demo.home / "postgres") as url, warehouse.connect(f"{url}/dagster") as connection:
+        events = connection.execute("select event from event_logs").fetchall()
+        events += connection.execute("select run_body from runs").fetchall()
+        events += connection.execute("select coalesce(cached_status_data, '') from asset_keys").fetchall()
+    assert len(events) > 1000
+    texts = [str(event) for (event,) in events] + [demo.said.stdout]
+    texts += [path.read_text(errors="replace") for path in demo.home.rglob("*.log")]
+    leaked = {word for text in texts for word in pattern.findall(text) if word in words}
+    assert leaked == set()
+
+
+def commands_of(pages: list[Path]) -> list[str]:
+    blocks = [block for page in pages for block in re.findall(r"```sh\n(.*?)```", page.read_text(), re.DOTALL)]
+    return list(dict.fromkeys(line.split("  #")[0].strip() for block in blocks for line in block.splitlines() if line))
+
+
+ELSEWHERE = {
+    "make demo": "the fixture `demo` runs `engage demo`, which is all it does after setting up",
+    "make up": "test_the_ui_comes_up_and_goes_down",
+    "make test": "this suite",
+    "make lint": "runs before this suite",
+    ".venv/bin/engage replay oulad tests/data/oulad": "test_oulad.py",
+}
+
+
+@pytest.mark.parametrize("command", [c for c in commands_of(PAGES) if c not in ELSEWHERE])
+def test_documented_commands_work(demo: Demo, command: str) -> None:
+    words = shlex.split(command)
+    assert words[0] == ".venv/bin/engage", f"no test runs {command}"
+    done = engage(demo.home, *words[1:])
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_documented_queries_return_rows(demo: Demo, page: Path) -> None:
+    with warehouse_of(demo.home) as connection:
+        for query in re.findall(r"```sql\n(.*?)```", page.read_text(), re.DOTALL):
+            assert connection.execute(query).fetchall()
+
+
+def test_another_installation_is_not_wiped_by_the_demo(tmp_path: Path) -> None:
+    (tmp_path / "postgres").mkdir()
+    done = engage(tmp_path, "demo")
+    assert done.returncode == 2
+    assert "not a demo" in done.stderr
+    assert (tmp_path / "postgres").is_dir()
+
+
+def test_the_ui_comes_up_and_goes_down(demo: Demo) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    process = subprocess.Popen(
+        [str(ENGAGE), "up", "--port", str(port)],
+        cwd=CHECKOUT,
+        env=environment(demo.home),
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if "The Dagster UI" in line:
+                break
+        question = {"query": "{assetNodes {groupName assetKey {path} owners {__typename} kinds description}}"}
+        deadline = time.monotonic() + 60
+        nodes: list[dict[str, object]] = []
+        while not nodes and time.monotonic() < deadline:
+            answer = httpx.post(f"http://127.0.0.1:{port}/graphql", json=question, timeout=60, trust_env=False).json()
+            nodes = answer["data"]["assetNodes"]
+        groups = {str(node["groupName"]) for node in nodes}
+        assert groups >= {"feeds", "quality_gate", "staging", "intermediate", "marts"}
+        assert all(node["description"] for node in nodes)
+    finally:
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 0
+    assert processes_over(demo.home) == []
