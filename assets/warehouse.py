@@ -5,6 +5,7 @@ that no score is made before the days it rests on. engage.dbt runs dbt in this p
 stands in ops tables.
 """
 
+import contextlib
 from collections.abc import Collection, Iterator, Sequence
 
 import dagster as dg
@@ -22,7 +23,7 @@ POOL = "dbt"
 
 
 def warehouse_asset(manifest: Node, sources: dict[str, Source], settings: Settings) -> dg.AssetsDefinition:
-    """Return the step over the models of `manifest`; a run may select any of them."""
+    """Return the step over the models of `manifest`. Whatever a run selects, all daily ones or all of them are built."""
     models = read_manifest(manifest, sources)
     ids = {spec.key: unique_id for unique_id, spec in models.specs.items()}
 
@@ -36,19 +37,24 @@ def warehouse_asset(manifest: Node, sources: dict[str, Source], settings: Settin
     def _warehouse(context: dg.AssetExecutionContext, warehouse: WarehouseResource) -> Iterator[Result]:
         wanted = {ids[key] for key in context.selected_asset_keys}
         weekly_too = bool(wanted - models.daily)
-        with readable_failures(), warehouse.connect() as connection:
-            configuration.sync(connection, settings.config, sources, clock.now())
-            if weekly_too:
-                context.log.info(f"{weekly.request_due_weeks(connection, clock.now())} weeks to score")
-        names = sorted(unique_id.rpartition(".")[2] for unique_id in wanted)
+        # Whole always: a score built without what it is made from would be published as it is.
+        names = sorted(unique_id.rpartition(".")[2] for unique_id in (models.specs if weekly_too else models.daily))
         left_out = ["resource_type:unit_test", *([] if weekly_too else ["tag:full_history"])]
+        results: Sequence[dbt.NodeResult]
         failure = None
-        try:
-            results: Sequence[dbt.NodeResult] = dbt.run(
-                warehouse.address, ["build", "--select", *names, "--exclude", *left_out], settings.home
-            )
-        except dbt.DbtError as error:
-            results, failure = error.nodes, dg.Failure(str(error), allow_retries=False)
+        with readable_failures(), contextlib.ExitStack() as stack:
+            if weekly_too:
+                stack.enter_context(weekly.nothing_published(warehouse.address))
+            with warehouse.connect() as connection:
+                configuration.sync(connection, settings.config, sources, clock.now())
+                if weekly_too:
+                    context.log.info(f"{weekly.request_due_weeks(connection, clock.now())} weeks to score")
+            try:
+                results = dbt.run(
+                    warehouse.address, ["build", "--select", *names, "--exclude", *left_out], settings.home
+                )
+            except dbt.DbtError as error:
+                results, failure = error.nodes, dg.Failure(str(error), allow_retries=False)
         with readable_failures(), warehouse.connect() as connection:
             yield from _events(results, models, wanted, context.selected_asset_check_keys, connection)
         if failure:

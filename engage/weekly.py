@@ -3,12 +3,14 @@
 The questions that start a dbt run. The numbers themselves are made in dbt_project.
 """
 
+import contextlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
 from psycopg.rows import class_row
 
-from engage.warehouse import Connection
+from engage.warehouse import Connection, connect
 
 # A week is due on the Monday after it, at six in the morning of the institution.
 DUE_WEEKS = """
@@ -42,6 +44,17 @@ def request_due_weeks(connection: Connection, now: datetime) -> int:
     with connection.transaction():
         connection.execute(DUE_WEEKS, {"now": now})
         return connection.execute(REFRESH, {"now": now}).rowcount
+
+
+@contextlib.contextmanager
+def nothing_published(url: str) -> Iterator[None]:
+    """Keep batches from being loaded or published meanwhile; everything may still be read.
+
+    A batch published between the rebuild of the days and the scores would count as covered, and its rows as silence.
+    """
+    with connect(url) as connection:
+        connection.execute("lock table ops.batch in share mode")
+        yield
 
 
 @dataclass(frozen=True)

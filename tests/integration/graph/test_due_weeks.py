@@ -126,3 +126,14 @@ def test_what_the_gate_has_not_finished_is_counted(ledger: Connection) -> None:
     ledger.execute("delete from ops.batch_day")
     ledger.execute("delete from ops.batch")
     assert health.unfinished(ledger, "gates") == 1
+
+
+def test_nothing_is_published_while_scores_are_made(ledger: Connection, database_url: str) -> None:
+    ledger.commit()
+    with weekly.nothing_published(database_url):
+        assert ledger.execute("select count(*) from ops.batch").fetchone() == (1,)
+        ledger.execute("set local lock_timeout = '50ms'")
+        with pytest.raises(psycopg.errors.LockNotAvailable):
+            ledger.execute("update ops.batch set state = 'held'")
+        ledger.rollback()
+    ledger.execute("update ops.batch set state = 'held'")

@@ -60,6 +60,14 @@ def test_a_delivery_becomes_daily_activity_and_numbers_in_the_ui(fed: Installati
     assert fed.query(DAILY) == before
 
 
+def test_one_score_asked_for_alone_is_not_built_alone(fed: Installation) -> None:
+    job = fed.defs.resolve_job_def("weekly_scores")
+    only = [dg.AssetKey(["marts", "weekly_score"])]
+    result = job.execute_in_process(instance=fed.instance, asset_selection=only, raise_on_error=False)
+    assert faults(result) == ""
+    assert fed.query("select count(*) from marts.weekly_score_revision") == [(0,)]
+
+
 def test_a_batch_below_the_gate_fails_its_check_and_changes_no_number(fed: Installation) -> None:
     before = fed.query(DAILY)
     fed.deliver("gates_20261009_bad.csv", BAD)
