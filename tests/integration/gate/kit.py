@@ -159,3 +159,30 @@ class Gate:
             self.execute(
                 "insert into pii.identity values (%s, %s, %s, '0001-01-01', '9999-12-31')", [kind, ref, f"s-{ref}"]
             )
+
+    def tables(self) -> dict[str, list[tuple[Any, ...]]]:
+        """Everything that readers can see, with batches named by what they were made from and without times of day."""
+        named = "(select d.content_hash || d.name from ops.batch inner join ops.delivery as d using (delivery_id)"
+        named += " where batch_id = t.batch_id)"
+        queries = {
+            "activity": f"select {named}, source_id, activity_date, row_number, event_id, student_id, occurred_at,"
+            " resource_type, quantity from raw.activity as t",
+            "attendance": f"select {named}, source_id, activity_date, row_number, event_id, student_id, starts_at,"
+            " is_attended from raw.attendance as t",
+            "students": f"select {named}, source_id, as_of_date, row_number, student_id from raw.students as t",
+            "identity": "select * from pii.identity",
+            "people": "select * from pii.student",
+            "coverage": "select source_id, day, is_complete from ops.coverage",
+            "quarantine": f"select {named}, row_number, rule_id from quarantine.row as t where state = 'quarantined'",
+            "batches": f"select {named}, state from ops.batch as t",
+            "days": f"select {named}, day, is_covered, is_current from ops.batch_day as t",
+        }
+        return {name: sorted(self.execute(query), key=repr) for name, query in queries.items()}
+
+    def forget(self) -> None:
+        """Empty the warehouse but for its configuration."""
+        self.execute(
+            "truncate ops.delivery, ops.sighting, ops.batch, ops.rule_result, ops.batch_day, ops.touched_day,"
+            " raw.activity, raw.attendance, raw.students, quarantine.row, pii.student, pii.identity,"
+            " pii.identity_sighting"
+        )
