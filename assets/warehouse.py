@@ -23,7 +23,7 @@ POOL = "dbt"
 
 
 def warehouse_asset(manifest: Node, sources: dict[str, Source], settings: Settings) -> dg.AssetsDefinition:
-    """Return the step over the models of `manifest`. Whatever a run selects, all daily ones or all of them are built."""
+    """Return the step over the models of `manifest`; whatever a run selects, all daily ones or all are built."""
     models = read_manifest(manifest, sources)
     ids = {spec.key: unique_id for unique_id, spec in models.specs.items()}
 
