@@ -52,11 +52,12 @@ def replay(settings: Settings, source: Path, daily: bool, shuffle: int | None) -
     prepared, served = settings.home / "oulad" / "prepared", settings.home / "oulad" / "sftp"
     for folder in (prepared, served):
         shutil.rmtree(folder, ignore_errors=True)
-    served.mkdir(parents=True)
     click.echo(f"Preparing the daily files of {source.name} ...")
     oulad.prepare(source, prepared)
     days = list(oulad.days(prepared))
     files = [path for _, paths in days for path in paths]
+    for folder in {path.parent for path in files}:
+        (served / folder).mkdir(parents=True)
     click.echo(f"{len(files):,} files, {days[0][0]} to {days[-1][0]}")
     with servers.sftp_server(served, settings.home / "oulad" / "keys") as environment:
         os.environ.update(environment)

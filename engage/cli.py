@@ -10,6 +10,7 @@ import psycopg
 
 from engage.commands.batches import batch
 from engage.commands.sources import source
+from engage.connectors import AccessError, TransportError
 from engage.postgres import PostgresError
 from engage.sources import ConfigurationError
 
@@ -52,6 +53,9 @@ def main() -> None:
     """Run the command line; what a user can mend is said in a line, never as a traceback."""
     try:
         cli(standalone_mode=True)
+    except (AccessError, TransportError) as error:
+        click.echo(str(error), err=True)
+        sys.exit(1)
     except (ConfigurationError, PostgresError) as error:
         click.echo(str(error), err=True)
         sys.exit(2)

@@ -31,7 +31,7 @@ STEPS = {
 
 @pytest.fixture(scope="session")
 def piece(tmp_path_factory: pytest.TempPathFactory, oulad_dir: Path) -> Path:
-    return cut(oulad_dir, tmp_path_factory.mktemp("slice") / "oulad", students=60, first=-3, last=17)
+    return cut(oulad_dir, tmp_path_factory.mktemp("slice") / "oulad", students=60, first=-1, last=9)
 
 
 @pytest.fixture(scope="session")
@@ -41,8 +41,8 @@ def in_one_run(tmp_path_factory: pytest.TempPathFactory, piece: Path) -> dict[st
     assert done.returncode == 0, done.stdout + done.stderr
     with warehouse_of(home) as connection:
         found = marts(connection)
-    assert len(found["daily_activity"]) > 300
-    assert len(found["weekly_score"]) > 100
+    assert len(found["daily_activity"]) > 100
+    assert len(found["weekly_score"]) > 50
     return found
 
 
@@ -105,7 +105,7 @@ def _lock_once_there(url: str, table: str) -> Iterator[None]:
             with locked(url, table):
                 yield
             return
-        except psycopg.errors.UndefinedTable:
+        except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName):
             assert time.monotonic() < deadline, f"{table} never came"
             time.sleep(0.01)
 
