@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import cast
 
+import psycopg
 from psycopg import sql
 
 from engage import identity, partitions
 from engage.audit import Verdict
 from engage.landing import Delivery
 from engage.load import Loaded, WorkingTables, normalised
-from engage.sources import Source
+from engage.sources import ConfigurationError, Source
 from engage.suites import READABLE, Suite
 from engage.typed_pass import literal
 from engage.warehouse import Connection
@@ -53,6 +54,7 @@ class Publisher:
         self._source = source
         self._suite = suite
         self._given: dict[str, object] = {}
+        self._check(tables)
         record = source.kind
         columns = {f.column or n: n for n, f in record.fields.items() if f.column != ""}
         if record.names_student:
@@ -68,6 +70,20 @@ class Publisher:
             "is_newer": _IS_NEWER,
             "time": sql.SQL(f'"{record.day_of}"' if record.day_of else "null::timestamptz"),
         }
+
+    def _check(self, tables: WorkingTables) -> None:
+        """Let the database read every rule before the first row. Raises ConfigurationError."""
+        for rule in self._suite.row_rules:
+            statement = sql.SQL("select {condition}, '' ~ {regex} from (select) as one left join {rows} on false")
+            regex = sql.Literal(rule.kwargs.get("regex", ""))
+            try:
+                self._connection.execute(
+                    statement.format(condition=sql.SQL(rule.condition), regex=regex, rows=tables.rows), {}
+                )
+            except psycopg.Error as error:
+                raise ConfigurationError(
+                    f"{self._source.id}.yaml: {rule.meta.id}: the database says: {error.diag.message_primary}"
+                ) from error
 
     def publish(self, batch: Batch, loaded: Loaded | None, verdict: Verdict, now: datetime) -> Published:
         """Enter the batch and, unless there is an objection, make its good rows visible on the days it speaks for.

@@ -150,7 +150,7 @@ def load_suite(folder: Path, source: Source) -> Suite:
 
 
 def _values(values: list[object]) -> str:
-    return ", ".join(literal(v) if isinstance(v, str) else str(v) for v in values)
+    return ", ".join(str(v) if type(v) in (int, float) else literal(str(v)) for v in values)
 
 
 def _between(expression: str, kwargs: Mapping[str, Any]) -> str:

@@ -19,16 +19,16 @@ SQL_TYPES = {
     "timestamp": "timestamptz",
 }
 _DIRECTIVES = {
-    "%d": (2, r"(0[1-9]|[12]\d|3[01])"),
+    "%d": (2, r"(0[1-9]|[12][0-9]|3[01])"),
     "%m": (2, r"(0[1-9]|1[0-2])"),
-    "%Y": (4, r"(19|20|21)\d\d"),
-    "%y": (2, r"\d\d"),
-    "%H": (2, r"([01]\d|2[0-3])"),
-    "%M": (2, r"[0-5]\d"),
-    "%S": (2, r"[0-5]\d"),
+    "%Y": (4, r"(19|20|21)[0-9][0-9]"),
+    "%y": (2, r"[0-9][0-9]"),
+    "%H": (2, r"([01][0-9]|2[0-3])"),
+    "%M": (2, r"[0-5][0-9]"),
+    "%S": (2, r"[0-5][0-9]"),
 }
-_ISO_TIME = r"[T ]([01]\d|2[0-3]):[0-5]\d(:[0-5]\d([.,]\d{1,9})?)?"
-_ISO_ZONE = r" ?(Z|[+-](0\d|1[0-4])(:?[0-5]\d)?)"
+_ISO_TIME = r"[T ]([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9]([.,][0-9]{1,9})?)?"
+_ISO_ZONE = r" ?(Z|[+-](0[0-9]|1[0-4])(:?[0-5][0-9])?)"
 _LAST_EPOCH = 4102444800
 """1 January 2100."""
 
@@ -58,7 +58,7 @@ def prepared(text: str, field: Field, column: Column) -> str:
     widths = ", ".join(sorted({str(_layout(f)[0]) for f in column.formats if "%" in f}))
     return (
         f"case when length({trimmed(text)}) in ({widths}) then {trimmed(text)}"
-        rf" else regexp_replace({trimmed(text)}, '(^|\D)(\d)(?=\D|$)', '\10\2', 'g') end"
+        rf" else regexp_replace({trimmed(text)}, '(^|[^0-9])([0-9])(?=[^0-9]|$)', '\10\2', 'g') end"
     )
 
 
@@ -70,7 +70,7 @@ def parsed(name: str, field: Field, column: Column) -> list[tuple[str, str]]:
     local, instant = [], []
     for form in column.formats:
         if form == "epoch_s":
-            shape = rf"{text} ~ '^\d{{1,10}}(\.\d{{1,6}})?$'"
+            shape = rf"{text} ~ '^[0-9]{{1,10}}(\.[0-9]{{1,6}})?$'"
             instant.append((shape, f"case when {text}::float8 < {_LAST_EPOCH} then to_timestamp({text}::float8) end"))
         elif form == "iso8601":
             date_shape = _shape("%Y-%m-%d")
@@ -106,11 +106,11 @@ def typed(name: str, field: Field, column: Column, zone: str) -> Typed:
         value = f"case when {text} in ({yes}) then true when {text} in ({no}) then false end"
         wrong = f"'{name}: not one of the known true or false words'"
     elif field.type == "integer":
-        value = rf"case when {text} ~ '^[+-]?\d{{1,18}}$' then {text}::bigint end"
+        value = rf"case when {text} ~ '^[+-]?[0-9]{{1,18}}$' then {text}::bigint end"
         wrong = f"'{name}: not a whole number of at most 18 digits'"
     elif field.type == "number":
         point = f"replace({text}, ',', '.')" if column.decimal == "," else text
-        shape = rf"^[+-]?\d{{1,15}}({re.escape(column.decimal)}\d{{1,15}})?([eE][+-]?\d{{1,2}})?$"
+        shape = rf"^[+-]?[0-9]{{1,15}}({re.escape(column.decimal)}[0-9]{{1,15}})?([eE][+-]?[0-9]{{1,2}})?$"
         value = f"case when {text} ~ '{shape}' then ({point})::double precision end"
         wrong = f"'{name}: not a number'"
     else:
