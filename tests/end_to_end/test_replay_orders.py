@@ -21,7 +21,7 @@ PROFILE = {"ENGAGE_CONFIG": str(CHECKOUT / "config" / "profiles" / "oulad")}
 STEPS = {
     "land": "ops.delivery",
     "publish": "ops.rule_result",
-    "load": "load.text_students",
+    "load": "load.text_enrolments",
     "audit": "load.rows_oulad_vle",
     "daily dbt": "ops.touched_day",
     "weekly dbt": "marts.weekly_score",
