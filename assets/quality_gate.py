@@ -128,7 +128,7 @@ def _gate_result(judged: Sequence[health.BatchRow], held: Sequence[health.BatchR
         said = "\n\n".join(f"{batch.name} is held: {batch.problem or 'it did not pass'}" for batch in now_held[:10])
     elif held:
         names = ", ".join(batch.name for batch in held[:10])
-        said = f"{len(held)} older held: {names}. Release or reject them, or send a correction."
+        said = f"{len(held)} older held: {names}. A corrected delivery replaces what is held."
     else:
         said = f"{len(judged)} judged, none is held." if judged else "No delivery has arrived yet."
     return dg.AssetCheckResult(
@@ -173,5 +173,5 @@ def _share(found: health.RuleRow) -> str:
     if not found.files_broken:
         return "met."
     if found.rows_failed:
-        return f"{found.rows_failed:,} of {found.rows_checked:,} rows in {found.files_broken} files do not."
-    return f"not met in {found.files_broken} files."
+        return f"{found.rows_failed:,} of {found.rows_checked:,} rows do not (files: {found.files_broken})."
+    return f"not met (files: {found.files_broken})."

@@ -44,7 +44,9 @@ def tick(
         answer = sensor(context)
         assert isinstance(answer, dg.SensorResult)  # noqa: S101
         for request in answer.run_requests or []:
-            results.append(_run(defs, instance, sensor.job_name or "", dict(request.tags), say))
+            # The tag by which the UI knows who asked.
+            tags = {**request.tags, "dagster/sensor_name": sensor.name}
+            results.append(_run(defs, instance, sensor.job_name or "", tags, say))
         if answer.cursor is not None:
             memory.set_cursor_values({key: answer.cursor})
     return results

@@ -51,7 +51,7 @@ def arrival_sensor(source: Source) -> dg.SensorDefinition:
         return _ask(
             context,
             {**_said_of(settled), "unfinished": unfinished},
-            f"{len(settled)} new and settled, {unfinished} landed and not finished",
+            f"{len(settled)} new, {unfinished} unfinished",
         )
 
     return _arrivals
