@@ -132,7 +132,7 @@ class WorkingTables:
         """COPY the text as it is. Raises CareError when it holds fewer or more rows than lines."""
         form = self._source.format
         # JSON holds no control characters: so a line is one field, and an empty one is not null but wrong.
-        delimiter, quote, null = (form.delimiter, form.quote, "") if form.kind == "csv" else "\x01\x02\x03"
+        delimiter, quote, null = (form.delimiter, form.quote, "") if form.kind == "csv" else ("\x01", "\x02", "\x03")
         if self._width == 1 and form.kind == "csv":
             raise CareError  # a blank line would be a row
         statement = sql.SQL("copy {} ({}) from stdin (format csv, delimiter {}, quote {}, null {})").format(

@@ -8,9 +8,9 @@ import pytest
 import yaml
 
 from engage.settings import PROJECT
-from engage.sources import ConfigurationError, load_sources
+from engage.sources import ConfigurationError, Source, load_sources
 from engage.suites import Rule, load_suite
-from tests.integration.gate.kit import ATTENDANCE, KNOWN, NAMED, READABLE, STUDENTS, Source
+from tests.integration.gate.kit import ATTENDANCE, KNOWN, NAMED, READABLE, STUDENTS
 
 SOURCE = Source.model_validate(ATTENDANCE)
 NEEDED = [READABLE, KNOWN, NAMED]
