@@ -22,6 +22,10 @@ storage:
     class: PooledPostgresStorage
     config:
       postgres_url: {env: ENGAGE_DAGSTER_STORAGE}
+# What a run prints is in the daemon's log; a copy of it per run costs four processes, which a kill leaves behind.
+compute_logs:
+  module: dagster._core.storage.noop_compute_log_manager
+  class: NoOpComputeLogManager
 telemetry: {enabled: false}
 nux: {enabled: false}
 # A run waits in the queue while another holds one of its pools: one per source, and `dbt`.
