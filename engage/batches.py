@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 import psycopg
 from psycopg.rows import class_row
 
+from engage import suites
 from engage.audit import Auditor, RuleResult, Verdict
 from engage.landing import Delivery, open_delivery
 from engage.load import WorkingTables
@@ -77,6 +78,7 @@ def process_pending(
         # What is written before publishing may be lost: it is done again.
         connection.execute("set synchronous_commit = off")
         tables = WorkingTables(connection, source, zone)
+        suites.try_out(connection, suite, tables.rows)
         with Auditor(url, f"rows_{source.id}", suite, min_quality) as auditor:
             publisher = Publisher(connection, source, suite, tables)
             gate = _Gate(connection, source, store_url, ZoneInfo(zone), tables, auditor, publisher)
@@ -124,6 +126,9 @@ class _Gate:
         if self.source.relation == "snapshot" and delivery.first_day is None:
             as_of = delivery.version_at.astimezone(self.zone).date()
             delivery = replace(delivery, first_day=as_of, last_day=as_of)
+        if self.source.kind.names_student:
+            # Who a reference names must not change between loading and publishing.
+            self.connection.execute("select pg_advisory_lock_shared(hashtext('engage.identity'))")
         batch = self._begin(delivery, now)
         loaded = None
         try:
@@ -138,6 +143,7 @@ class _Gate:
         except (psycopg.DataError, psycopg.IntegrityError) as error:
             # The database quotes values in its message.
             raise BatchError(f"{delivery.name}: the database refuses it, SQLSTATE {error.sqlstate}") from None
+        self.connection.execute("select pg_advisory_unlock_shared(hashtext('engage.identity'))")
         return BatchOutcome(
             batch_id=batch.batch_id,
             delivery_id=delivery.delivery_id,

@@ -7,25 +7,19 @@ from psycopg import sql
 
 from engage.load import normalised
 from engage.records import IDENTITY_KINDS
-from engage.sources import Source
-from engage.warehouse import Connection
+from engage.statements import Statements
 
 
-def take(connection: Connection, source: Source, batch_id: int, parts: dict[str, sql.Composable]) -> None:
+def take(statements: Statements) -> None:
     """Take names and references from the good rows of a snapshot of students that is being published.
 
-    `parts`: SQL of `rows` and `good`. Batches whose rows would now name somebody else are marked
-    stale. Does nothing for a snapshot that a newer version of the same day has overtaken.
+    Batches whose rows would now name somebody else are marked stale, also those that others publish meanwhile: they
+    hold the lock that is waited for here. Does nothing for a snapshot that a newer one of the same day has overtaken.
     """
-    given = {"source": source.id, "batch": batch_id}
-    references = sql.SQL(" union all ").join(
-        sql.SQL("select {kind}, {ref}, student_id, day from {rows} where {good} and {column} is not null").format(
-            kind=sql.Literal(kind), ref=sql.SQL(normalised(kind, kind)), column=sql.Identifier(kind), **parts
-        )
-        for kind in IDENTITY_KINDS
-    )
+    statements.run("select pg_advisory_xact_lock(hashtext('engage.identity'))")
+    references = sql.SQL(", ".join(f"('{kind}', {normalised(kind, kind)})" for kind in IDENTITY_KINDS))
     for statement in _STATEMENTS:
-        connection.execute(sql.SQL(statement).format(references=references, **parts), given)
+        statements.run(statement, references=references)
 
 
 _STATEMENTS = (
@@ -35,14 +29,15 @@ _STATEMENTS = (
     """,
     "create temporary table if not exists changed (ref_kind text, ref text) on commit delete rows",
     "create temporary table if not exists before (like pii.identity) on commit delete rows",
-    "truncate said, changed, before",
     # Two students with one reference on one day: always the same one of them, whatever the order of the rows.
     """
     insert into said
-    select t.ref_kind, t.ref, min(t.student_id), t.day
-    from ({references}) as t (ref_kind, ref, student_id, day)
-    inner join ops.batch_day as d on d.batch_id = %(batch)s and d.day = t.day and d.is_current
-    group by t.ref_kind, t.ref, t.day
+    select v.ref_kind, v.ref, min(r.student_id), r.day
+    from (select * from {rows} where {good}) as r
+    inner join ops.batch_day as d on d.batch_id = %(batch)s and d.day = r.day and d.is_current
+    cross join lateral (values {references}) as v (ref_kind, ref)
+    where v.ref is not null
+    group by v.ref_kind, v.ref, r.day
     """,
     """
     insert into pii.student (student_id, given_name, family_name, email, as_of_date)

@@ -4,15 +4,16 @@
 Rows go through COPY and SQL only; Python looks at single lines only when a file has some that are not well formed.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import TextIOWrapper
 
 import psycopg
 from psycopg import sql
 
-from engage import text, typed_pass
+from engage import headings, text, typed_pass
+from engage.headings import Layout
 from engage.landing import Delivery
-from engage.sources import Column, Drop, Source
+from engage.sources import Column, Source
 from engage.text import CareError, Opener, UnreadableError
 from engage.warehouse import Connection
 
@@ -87,22 +88,22 @@ class WorkingTables:
         try:
             with text.open_text(open_bytes, form.encoding, "engage_mark" if carefully else "strict") as content:
                 if form.kind == "csv":
-                    headings, number = text.read_heading(content, form)
-                    cells, drops, notes = _match(self._source, headings)
+                    names, number = text.read_heading(content, form)
+                    layout = headings.match(self._source, names)
                 else:
-                    headings, number = [], 0
-                    cells, drops, notes = _paths(self._source)
-                self._prepare(len(headings) or 1, number)
+                    names, number = [], 0
+                    layout = headings.paths(self._source)
+                self._prepare(len(names) or 1, number)
                 footer = text.Footer(form.footer)
                 copy = self._copy_carefully if carefully else self._copy
                 rows_read = copy(content, footer, number)
         except text.UNPACKING_ERRORS as error:
             raise text.broken_archive() from error
         if footer.is_missing:
-            notes.append("no closing line: is the file whole?")
+            layout.notes.append("no closing line: is the file whole?")
         self._left_over += rows_read
-        kept = self._type(delivery, cells, drops)
-        return Loaded(rows_read, rows_read - kept, tuple(headings), tuple(notes))
+        kept = self._type(delivery, layout)
+        return Loaded(rows_read, rows_read - kept, tuple(names), tuple(layout.notes))
 
     def _prepare(self, width: int, heading_at: int) -> None:
         """Empty the tables; numbers of rows start after the heading."""
@@ -159,7 +160,7 @@ class WorkingTables:
                 copy.write_row([line.number, line.problem, line.text, *(line.fields or nothing)])
         return count
 
-    def _type(self, delivery: Delivery, cells: dict[str, str], drops: list[tuple[str, str]]) -> int:
+    def _type(self, delivery: Delivery, layout: Layout) -> int:
         """Run the typed pass; return how many rows were kept."""
         parameters = {
             "zone": self._zone,
@@ -168,15 +169,23 @@ class WorkingTables:
             "last_day": delivery.last_day,
             "kind": self._source.identified_by,
         }
-        return self._connection.execute(self._typed_pass(cells, drops), parameters).rowcount
+        return self._connection.execute(self._typed_pass(layout), parameters).rowcount
 
-    def _typed_pass(self, cells: dict[str, str], drops: list[tuple[str, str]]) -> sql.Composed:
-        """SQL of the typed pass: `cells` says where each field's text is, `drops` what tells rows to leave out."""
-        source, record = self._source, self._source.kind
+    def _typed_pass(self, layout: Layout) -> sql.Composed:
+        """SQL that fills the typed table from the text table."""
+        source, record, drops = self._source, self._source.kind, layout.drops
         absent = Column(name="")
-        fields = {n: (f, source.columns.get(n, absent) if n in cells else absent) for n, f in record.fields.items()}
+        fields = {
+            name: (
+                replace(field, required=field.required or (name == "event_id" and source.relation == "append")),
+                source.columns.get(name, absent) if name in layout.cells else absent,
+            )
+            for name, field in record.fields.items()
+        }
         typed = {n: typed_pass.typed(n, f, c, source.format.time_zone) for n, (f, c) in fields.items()}
-        prepared = [f'{typed_pass.prepared(cells.get(n, "null"), f, c)} as "{n}"' for n, (f, c) in fields.items()]
+        prepared = [
+            f'{typed_pass.prepared(layout.cells.get(n, "null"), f, c)} as "{n}"' for n, (f, c) in fields.items()
+        ]
         told = [f"({expression}) as told_{n}" for n, (expression, _) in enumerate(drops)]
         time = f'"{record.day_of}"' if record.day_of else None
         collapse = "false"
@@ -242,56 +251,3 @@ def _list(expressions: list[str]) -> sql.SQL:
 
 def _text_columns(width: int) -> list[sql.Identifier]:
     return [sql.Identifier(f"c{n}") for n in range(1, width + 1)]
-
-
-def _match(source: Source, headings: list[str]) -> tuple[dict[str, str], list[tuple[str, str]], list[str]]:
-    """Find every field's column by its heading. Raises UnreadableError when one is missing that must be there."""
-    notes: list[str] = []
-    place: dict[str, int] = {}
-    known = [*source.headings, *(c.name for c in source.columns.values()), *(d.column for d in source.drop)]
-    for name in dict.fromkeys(known):
-        found = [n for n, heading in enumerate(headings, start=1) if heading == name]
-        if not found and (found := [n for n, h in enumerate(headings, start=1) if h.casefold() == name.casefold()]):
-            notes.append(f"column '{name}' is written in other letters")
-        if len(found) > 1:
-            raise UnreadableError(f"column '{name}' is there {len(found)} times")
-        if found:
-            place[name] = found[0]
-    new = [heading for n, heading in enumerate(headings, start=1) if n not in place.values() and heading]
-    needed = [source.columns[n].name for n, f in source.kind.fields.items() if f.required]
-    needed += [source.columns["event_id"].name] if source.relation == "append" else []
-    needed += [drop.column for drop in source.drop]
-    if missing := [name for name in dict.fromkeys(needed) if name not in place]:
-        said = f"column{'s' * (len(missing) > 1)} {_quoted(missing)} {'are' if len(missing) > 1 else 'is'} missing"
-        # A file without a heading shows a row here: its values must not be repeated.
-        if 2 * len(place) < len(source.headings):
-            raise UnreadableError(f"{said}; the first line has {len(place)} of the {len(source.headings)} headings")
-        raise UnreadableError(f"{said}; new {_quoted(new)} found: renamed?" if new else said)
-    if new:
-        notes.append(f"new column {_quoted(new)}")
-    if absent := [name for name in source.headings if name not in place]:
-        notes.append(f"column {_quoted(absent)} is missing")
-    cells = {field: f"c{place[c.name]}" for field, c in source.columns.items() if c.name in place}
-    return cells, [_drop(f"c{place[d.column]}", d) for d in source.drop], notes
-
-
-def _paths(source: Source) -> tuple[dict[str, str], list[tuple[str, str]], list[str]]:
-    """The same for JSON Lines, where a column is a dotted path into the item and may be absent from any of them."""
-    cells = {field: _path(column.name) for field, column in source.columns.items()}
-    return cells, [_drop(_path(d.column), d) for d in source.drop], []
-
-
-def _path(name: str) -> str:
-    return f"(c1 #>> string_to_array({typed_pass.literal(name)}, '.'))"
-
-
-def _drop(expression: str, drop: Drop) -> tuple[str, str]:
-    value = typed_pass.trimmed(expression)
-    conditions = [f"{value} is not null"] if drop.not_null else []
-    if drop.equals:
-        conditions.append(f"coalesce({value} in ({', '.join(map(typed_pass.literal, drop.equals))}), false)")
-    return value, " or ".join(conditions) or "false"
-
-
-def _quoted(names: list[str]) -> str:
-    return ", ".join(f"'{name[:60]}'" for name in names[:10])

@@ -8,16 +8,15 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import cast
 
-import psycopg
 from psycopg import sql
 
-from engage import identity, partitions
+from engage import identity, ledger, partitions
 from engage.audit import Verdict
 from engage.landing import Delivery
-from engage.load import Loaded, WorkingTables, normalised
-from engage.sources import ConfigurationError, Source
-from engage.suites import READABLE, Suite
-from engage.typed_pass import literal
+from engage.load import Loaded, WorkingTables
+from engage.sources import Source
+from engage.statements import Statements
+from engage.suites import Suite
 from engage.warehouse import Connection
 
 _IS_NEWER = sql.SQL(
@@ -53,37 +52,22 @@ class Publisher:
         self._connection = connection
         self._source = source
         self._suite = suite
-        self._given: dict[str, object] = {}
-        self._check(tables)
         record = source.kind
         columns = {f.column or n: n for n, f in record.fields.items() if f.column != ""}
         if record.names_student:
             columns["student_id"] = "student_id"
-        self._parts: dict[str, sql.Composable] = {
-            "rows": tables.rows,
-            "text": tables.text,
-            "raw": partitions.partition(source),
-            "day": sql.Identifier(partitions.day_column(source)),
-            "good": sql.SQL(" and ".join(rule.condition for rule in suite.row_rules)),
-            "columns": sql.SQL(", ").join(map(sql.Identifier, columns)),
-            "values": sql.SQL(", ").join(map(sql.Identifier, columns.values())),
-            "is_newer": _IS_NEWER,
-            "time": sql.SQL(f'"{record.day_of}"' if record.day_of else "null::timestamptz"),
-        }
-
-    def _check(self, tables: WorkingTables) -> None:
-        """Let the database read every rule before the first row. Raises ConfigurationError."""
-        for rule in self._suite.row_rules:
-            statement = sql.SQL("select {condition}, '' ~ {regex} from (select) as one left join {rows} on false")
-            regex = sql.Literal(rule.kwargs.get("regex", ""))
-            try:
-                self._connection.execute(
-                    statement.format(condition=sql.SQL(rule.condition), regex=regex, rows=tables.rows), {}
-                )
-            except psycopg.Error as error:
-                raise ConfigurationError(
-                    f"{self._source.id}.yaml: {rule.meta.id}: the database says: {error.diag.message_primary}"
-                ) from error
+        self._sql = Statements(
+            connection,
+            rows=tables.rows,
+            text=tables.text,
+            raw=partitions.partition(source),
+            day=sql.Identifier(partitions.day_column(source)),
+            good=sql.SQL(" and ".join(rule.condition for rule in suite.row_rules)),
+            columns=sql.SQL(", ").join(map(sql.Identifier, columns)),
+            values=sql.SQL(", ").join(map(sql.Identifier, columns.values())),
+            is_newer=_IS_NEWER,
+            time=sql.SQL(f'"{record.day_of}"' if record.day_of else "null::timestamptz"),
+        )
 
     def publish(self, batch: Batch, loaded: Loaded | None, verdict: Verdict, now: datetime) -> Published:
         """Enter the batch and, unless there is an objection, make its good rows visible on the days it speaks for.
@@ -92,44 +76,45 @@ class Publisher:
         """
         # What is visible stays so: it passed once, and nothing better has come.
         may_be_seen = batch.was_published or verdict.objection is None
-        self._given = {
+        self._sql.given = {
             "source": self._source.id,
             "batch": batch.batch_id,
             "delivery": batch.delivery.delivery_id,
             "now": now,
-            "headings": list(loaded.headings) if loaded else [],
         }
         days = self._days(batch.delivery, loaded)
         if may_be_seen:
             partitions.ensure(self._connection, self._source, days)
         with self._connection.transaction():
-            self._run("set local synchronous_commit = on")
+            self._sql.run("set local synchronous_commit = on")
             touched = set() if batch.is_first_attempt else self._withdraw()
-            self._run(
+            self._sql.run(
                 "insert into ops.batch_day select %(batch)s, %(source)s, day, is_covered, true"
                 " from unnest(%(days)s::date[], %(covered)s::boolean[]) as t (day, is_covered)",
                 days=list(days),
                 covered=list(days.values()),
             )
-            self._run(
+            self._sql.run(
                 "update ops.batch set state = %(state)s where batch_id = %(batch)s",
                 state="published" if may_be_seen else "held",
             )
             self._supersede(list(days))
-            accepted, quarantined, last_event_at = self._quarantine() if loaded else (0, 0, None)
+            found = (
+                ledger.NOTHING if loaded is None else ledger.quarantine(self._sql, self._source, self._suite, loaded)
+            )
             if may_be_seen:
                 touched |= self._append() if self._source.relation == "append" else self._replace()
                 if self._source.record == "students":
-                    identity.take(self._connection, self._source, batch.batch_id, self._parts)
+                    identity.take(self._sql)
             if self._source.kind.names_student:
-                self._run(
+                self._sql.run(
                     "insert into ops.touched_day (source_id, day) select %(source)s, unnest(%(days)s::date[])"
                     " on conflict do nothing",
                     days=list(touched),
                 )
-            accepted = accepted if may_be_seen else 0
-            state = self._enter_results(loaded, verdict, accepted, quarantined, last_event_at)
-        return Published(state, accepted, quarantined, len(touched))
+            accepted = found.good if may_be_seen else 0
+            state = ledger.enter(self._sql, loaded, verdict, found, accepted)
+        return Published(state, accepted, found.bad, len(touched))
 
     def _days(self, delivery: Delivery, loaded: Loaded | None) -> dict[date, bool]:
         """Return the days that the batch is about, each with whether the delivery covers it."""
@@ -141,17 +126,17 @@ class Publisher:
         if loaded is None or (named and not is_append):
             return named
         # A file that does not name its days is complete for those in it; an API window only for those that end in it.
-        found = self._run("select distinct day from {rows} where {good}")
+        found = self._sql.run("select distinct day from {rows} where {good}")
         return {cast(date, day): not is_append for (day,) in found} | named
 
     def _withdraw(self) -> set[date]:
         """Remove what an earlier attempt at this batch left; return the days on which rows went away."""
-        self._run("delete from quarantine.row where batch_id = %(batch)s")
-        self._run("delete from ops.rule_result where batch_id = %(batch)s")
-        days = [day for (day,) in self._run("delete from ops.batch_day where batch_id = %(batch)s returning day")]
+        self._sql.run("delete from quarantine.row where batch_id = %(batch)s")
+        self._sql.run("delete from ops.rule_result where batch_id = %(batch)s")
+        days = [day for (day,) in self._sql.run("delete from ops.batch_day where batch_id = %(batch)s returning day")]
         if not days:
             return set()
-        return self._dates(
+        return self._sql.dates(
             """
             with gone as (delete from {raw} where batch_id = %(batch)s and {day} = any(%(days)s) returning {day})
             select distinct {day} from gone
@@ -181,7 +166,7 @@ class Publisher:
                         other.source_id = d.source_id and other.day = d.day and other.is_current
                         and n.state = 'published' and {is_newer}
                 )""")
-        found = self._run(
+        found = self._sql.run(
             """
             update ops.batch_day as d set is_current = false
             from ops.batch as b inner join ops.delivery as mine using (delivery_id)
@@ -192,7 +177,7 @@ class Publisher:
             overtaken=overtaken.format(is_newer=_IS_NEWER),
         )
         if found:
-            self._run(
+            self._sql.run(
                 """
                 with closed as (
                     update ops.batch as b set state = 'superseded'
@@ -206,61 +191,20 @@ class Publisher:
                 batches=[batch_id for (batch_id,) in found],
             )
 
-    def _quarantine(self) -> tuple[int, int, datetime | None]:
-        """Keep the bad rows with every rule they break. Return the numbers of good and bad rows, and the last event."""
-        ((good, rows, last_event_at),) = self._run(
-            """
-            select count(*) filter (where {good}), count(*), max({time}) filter (where {good})
-            from {rows}
-            """
-        )
-        bad = cast(int, rows) - cast(int, good)
-        if bad:
-            broken = ", ".join(
-                f"({literal(r.meta.id)}, {'load_field' if r.meta.id == READABLE else literal(', '.join(r.columns))}, "
-                f"{'load_error' if r.meta.id == READABLE else literal(r.meta.title)}, not {r.condition})"
-                for r in self._suite.row_rules
-            )
-            ref = normalised(self._source.identified_by, "student_ref") if self._source.kind.names_student else "null"
-            self._run(
-                """
-                insert into quarantine.row
-                    (batch_id, source_id, row_number, rule_id, field, reason, student_ref, record, quarantined_at,
-                    state)
-                select
-                    %(batch)s, %(source)s, r.row_number, v.rule_id, v.field, v.reason, {ref}, {record}, %(now)s,
-                    (select case state when 'superseded' then state else 'quarantined' end
-                    from ops.batch where batch_id = %(batch)s)
-                from {rows} as r
-                inner join {text} as t using (row_number)
-                cross join lateral (values {broken}) as v (rule_id, field, reason, is_broken)
-                where v.is_broken
-                """,
-                broken=sql.SQL(broken),
-                ref=sql.SQL(ref),
-                record=self._record(),
-            )
-        return cast(int, good), bad, cast(datetime | None, last_event_at)
-
-    def _record(self) -> sql.SQL:
-        """SQL of a row as it came: its cells by heading, or the line when it has none."""
-        headings = cast(list[str], self._given["headings"])
-        whole = "t.c1" if not headings else ", ".join(f"t.c{n}" for n in range(1, len(headings) + 1))
-        whole = f"jsonb_object(%(headings)s, array[{whole}])" if headings else whole
-        return sql.SQL(f"case when t.problem is null then {whole} else jsonb_build_object('line', t.line) end")
-
     def _replace(self) -> set[date]:
         """Replace all rows of the days that the batch speaks for; return the days whose rows changed."""
-        days = [d for (d,) in self._run("select day from ops.batch_day where batch_id = %(batch)s and is_current")]
+        days = [d for (d,) in self._sql.run("select day from ops.batch_day where batch_id = %(batch)s and is_current")]
         # A student is one row; of two the later counts.
-        distinct, order = ("", "") if self._source.record != "students" else ("distinct on (student_id)", "student_id,")
-        return self._dates(
+        distinct, order = "distinct on (student_id)", "order by student_id, row_number desc"
+        if self._source.record != "students":
+            distinct = order = ""
+        return self._sql.dates(
             """
             with gone as (delete from {raw} where {day} = any(%(days)s) returning {day}),
             put as (
                 insert into {raw} (source_id, {day}, batch_id, row_number, {columns})
                 select {distinct} %(source)s, day, %(batch)s, row_number, {values}
-                from {rows} where day = any(%(days)s) and {good} order by {order} row_number desc
+                from {rows} where day = any(%(days)s) and {good} {order}
                 returning {day}
             )
             select {day} from gone union select {day} from put
@@ -272,7 +216,7 @@ class Publisher:
 
     def _append(self) -> set[date]:
         """Add events, and replace those that an older delivery had; return the days whose rows changed."""
-        return self._dates(
+        return self._sql.dates(
             """
             with fresh as (
                 select distinct on (event_id) * from {rows} where {good} order by event_id, row_number desc
@@ -299,62 +243,3 @@ class Publisher:
             select {day} from gone union select {day} from put
             """
         )
-
-    def _enter_results(
-        self, loaded: Loaded | None, verdict: Verdict, accepted: int, quarantined: int, last_event_at: datetime | None
-    ) -> str:
-        """Enter what came of it; return the state of the batch."""
-        if verdict.results:
-            rules = [
-                [getattr(r, name) for r in verdict.results]
-                for name in (
-                    "rule_id",
-                    "scope",
-                    "is_critical",
-                    "weight",
-                    "rows_checked",
-                    "rows_failed",
-                    "share_met",
-                    "problem",
-                )
-            ]
-            names = [f"rule_{n}" for n in range(len(rules))]
-            types = ["text", "text", "boolean", "float8", "bigint", "bigint", "float8", "text"]
-            arrays = ", ".join(f"%({name})s::{kind}[]" for name, kind in zip(names, types, strict=True))
-            self._run(
-                "insert into ops.rule_result select %(batch)s, r.* from unnest({arrays}) as r",
-                arrays=sql.SQL(arrays),
-                **dict(zip(names, rules, strict=True)),
-            )
-        ((state,),) = self._run(
-            """
-            update ops.batch set
-                rows_read = %(read)s, rows_dropped = %(dropped)s, rows_accepted = %(accepted)s,
-                rows_quarantined = %(quarantined)s, quality_score = %(score)s, broken_rules = %(broken)s,
-                problem = %(problem)s, notes = %(notes)s, is_stale = false, last_event_at = %(last_event_at)s,
-                finished_at = %(now)s,
-                published_at = case when state <> 'held' then coalesce(published_at, %(now)s) end
-            where batch_id = %(batch)s
-            returning state
-            """,
-            read=loaded.rows_read if loaded else None,
-            dropped=loaded.rows_dropped if loaded else None,
-            accepted=accepted,
-            quarantined=quarantined,
-            score=verdict.score,
-            broken=[r.rule_id for r in verdict.results if not r.is_met],
-            problem=verdict.objection,
-            notes=list(loaded.notes) if loaded else [],
-            last_event_at=last_event_at,
-        )
-        return cast(str, state)
-
-    def _run(self, statement: str, **more: object) -> list[tuple[object, ...]]:
-        """Execute SQL with the batch's parameters and the parts in braces; values given as SQL are parts too."""
-        parts = {n: v for n, v in more.items() if isinstance(v, sql.Composable)}
-        composed = sql.SQL(statement).format(**self._parts, **parts)
-        cursor = self._connection.execute(composed, self._given | more)
-        return cursor.fetchall() if cursor.description else []
-
-    def _dates(self, statement: str, **more: object) -> set[date]:
-        return {cast(date, day) for (day,) in self._run(statement, **more)}

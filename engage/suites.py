@@ -8,12 +8,15 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal, Self
 
+import psycopg
 import yaml
+from psycopg import sql
 from pydantic import Field, ValidationError, model_validator
 
 from engage.load import typed_columns
 from engage.sources import ConfigurationError, Source, Strict, explain
 from engage.typed_pass import literal
+from engage.warehouse import Connection
 
 _CONDITIONS: dict[str, Callable[[str, Mapping[str, Any]], str]] = {
     "expect_column_values_to_not_be_null": lambda c, k: f"{c} is not null",
@@ -147,6 +150,18 @@ def load_suite(folder: Path, source: Source) -> Suite:
                 f"{path}: {rule_id}: needed, as expect_column_values_to_be_null of {_BUILT_ON[rule_id]}"
             )
     return suite
+
+
+def try_out(connection: Connection, suite: Suite, rows: sql.Composable) -> None:
+    """Let the database read every rule on rows before the first row. Raises ConfigurationError naming the rule."""
+    for rule in suite.row_rules:
+        statement = sql.SQL("select {}, '' ~ {} from (select) as one left join {} on false").format(
+            sql.SQL(rule.condition), sql.Literal(rule.kwargs.get("regex", "")), rows
+        )
+        try:
+            connection.execute(statement, {})
+        except psycopg.Error as error:
+            raise ConfigurationError(f"rule {rule.meta.id}: the database says: {error.diag.message_primary}") from error
 
 
 def _values(values: list[object]) -> str:

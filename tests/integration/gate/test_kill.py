@@ -37,15 +37,18 @@ def killed_while_waiting_for(gate: Gate, table: str, work: Callable[[], Any]) ->
         blocker.execute(f"lock table {table} in access exclusive mode")
         child = FORK.Process(target=work)
         child.start()
-        waiting = "select count(*) from pg_locks where not granted and relation = %s::regclass"
-        for _ in range(600):
-            if gate.execute(waiting, [table]) != [(0,)]:
-                break
-            time.sleep(0.05)
-        else:
-            pytest.fail(f"never waited for {table}")
+        wait_for(gate, f"locktype = 'relation' and relation = '{table}'::regclass")
         os.kill(child.pid or 0, signal.SIGKILL)
         child.join()
+
+
+def wait_for(gate: Gate, lock: str) -> None:
+    """Wait until somebody waits for the lock."""
+    for _ in range(600):
+        if gate.execute(f"select count(*) from pg_locks where not granted and {lock}") != [(0,)]:
+            return
+        time.sleep(0.05)
+    pytest.fail(f"nobody waited for {lock}")
 
 
 def killed_after_judging(gate: Gate, work: Callable[[], Any]) -> None:
@@ -88,6 +91,26 @@ def test_killed_and_run_again(gate: Gate, where: str) -> None:
     assert outcome.state == "published"
     assert gate.tables() == expected
     assert gate.execute("select attempts from ops.batch order by batch_id") == [(1,), (2,)]
+
+
+def test_a_reference_that_becomes_known_while_its_rows_are_published_is_not_missed(gate: Gate) -> None:
+    students, source = gate.source(STUDENTS), gate.source(EVENTS)
+    roster_suite, suite = gate.suite(students), gate.suite(source)
+    gate.deliver(source, event(1, "a1", "2026-10-01T10:00:00Z").encode(), "window", **window(1))
+    gate.deliver(students, roster(("A", "a1", "007")), "roster", date(2026, 10, 1))
+    with psycopg.connect(gate.url) as blocker:
+        blocker.execute("lock table ops.touched_day in access exclusive mode")
+        publishing = FORK.Process(target=lambda: gate.process(source, suite))
+        publishing.start()
+        wait_for(gate, "locktype = 'relation' and relation = 'ops.touched_day'::regclass")
+        knowing = FORK.Process(target=lambda: gate.process(students, roster_suite))
+        knowing.start()
+        wait_for(gate, "locktype = 'advisory'")
+    publishing.join()
+    knowing.join()
+    assert gate.execute("select state, is_stale from ops.batch where source_id = 'vle'") == [("held", True)]
+    (healed,) = gate.process(source, suite)
+    assert (healed.state, healed.rows_accepted) == ("published", 1)
 
 
 def test_killed_while_taking_identities(gate: Gate) -> None:

@@ -92,7 +92,7 @@ def test_a_rule_that_the_database_cannot_read_is_refused_before_any_row(gate: Ga
             "kwargs": {"column": column, "regex": regex},
             "meta": {"id": "shape", "title": "It has a shape"},
         }
-        with pytest.raises(ConfigurationError, match=f"attendance.yaml: shape: the database says: {said}"):
+        with pytest.raises(ConfigurationError, match=f"rule shape: the database says: {said}"):
             gate.process(source, gate.suite(source, rule))
     assert isinstance(gate.connection, psycopg.Connection)
     assert gate.execute("select count(*) from ops.batch") == [(0,)]

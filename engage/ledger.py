@@ -1,0 +1,117 @@
+"""What is noted about a batch: its bad rows with every rule they break, the result of each rule, and the sums.
+
+Written in the publishing transaction. Whether rows become visible is not decided here.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import cast
+
+from psycopg import sql
+
+from engage.audit import Verdict
+from engage.load import Loaded, normalised
+from engage.sources import Source
+from engage.statements import Statements
+from engage.suites import READABLE, Suite
+from engage.typed_pass import literal
+
+
+@dataclass(frozen=True)
+class Found:
+    """Good and bad rows, and the time of the latest good one."""
+
+    good: int
+    bad: int
+    last_event_at: datetime | None
+
+
+NOTHING = Found(0, 0, None)
+
+
+def quarantine(statements: Statements, source: Source, suite: Suite, loaded: Loaded) -> Found:
+    """Keep the bad rows, each as it came, with every rule it breaks."""
+    ((good, rows, last_event_at),) = statements.run(
+        "select count(*) filter (where {good}), count(*), max({time}) filter (where {good}) from {rows}"
+    )
+    found = Found(cast(int, good), cast(int, rows) - cast(int, good), cast(datetime | None, last_event_at))
+    if found.bad:
+        broken = [
+            (literal(rule.meta.id), "load_field", "load_error", f"not {rule.condition}")
+            if rule.meta.id == READABLE
+            else (
+                literal(rule.meta.id),
+                literal(", ".join(rule.columns)),
+                literal(rule.meta.title),
+                f"not {rule.condition}",
+            )
+            for rule in suite.row_rules
+        ]
+        cells = ", ".join(f"t.c{n}" for n in range(1, len(loaded.headings) + 1))
+        statements.run(
+            """
+            insert into quarantine.row
+                (batch_id, source_id, row_number, rule_id, field, reason, student_ref, record, quarantined_at, state)
+            select
+                %(batch)s, %(source)s, r.row_number, v.rule_id, v.field, v.reason, {ref},
+                case when t.problem is null then {record} else jsonb_build_object('line', t.line) end, %(now)s,
+                (select case state when 'superseded' then state else 'quarantined' end
+                from ops.batch where batch_id = %(batch)s)
+            from {rows} as r
+            inner join {text} as t using (row_number)
+            cross join lateral (values {broken}) as v (rule_id, field, reason, is_broken)
+            where v.is_broken
+            """,
+            broken=sql.SQL(", ".join(f"({', '.join(parts)})" for parts in broken)),
+            ref=sql.SQL(normalised(source.identified_by, "student_ref") if source.kind.names_student else "null"),
+            record=sql.SQL(f"jsonb_object(%(headings)s, array[{cells}])" if cells else "t.c1"),
+            headings=list(loaded.headings),
+        )
+    return found
+
+
+def enter(statements: Statements, loaded: Loaded | None, verdict: Verdict, found: Found, accepted: int) -> str:
+    """Enter the results of the rules and the sums; return the state of the batch."""
+    with statements.connection.cursor() as cursor:
+        cursor.executemany(
+            "insert into ops.rule_result (batch_id, rule_id, scope, is_critical, weight, rows_checked, rows_failed,"
+            " share_met, problem) values (%s, %s, %s, %s, %s, %s, %s, %s, %s)",
+            [
+                (
+                    statements.given["batch"],
+                    *(
+                        r.rule_id,
+                        r.scope,
+                        r.is_critical,
+                        r.weight,
+                        r.rows_checked,
+                        r.rows_failed,
+                        r.share_met,
+                        r.problem,
+                    ),
+                )
+                for r in verdict.results
+            ],
+        )
+    ((state,),) = statements.run(
+        """
+        update ops.batch set
+            rows_read = %(read)s, rows_dropped = %(dropped)s, rows_accepted = %(accepted)s,
+            rows_quarantined = %(quarantined)s, quality_score = %(score)s, broken_rules = %(broken)s,
+            problem = %(problem)s, notes = %(notes)s, is_stale = false, last_event_at = %(last_event_at)s,
+            finished_at = %(now)s,
+            published_at = case when state <> 'held' then coalesce(published_at, %(now)s) end
+        where batch_id = %(batch)s
+        returning state
+        """,
+        read=loaded.rows_read if loaded else None,
+        dropped=loaded.rows_dropped if loaded else None,
+        accepted=accepted,
+        quarantined=found.bad,
+        score=verdict.score,
+        broken=[r.rule_id for r in verdict.results if not r.is_met],
+        problem=verdict.objection,
+        notes=list(loaded.notes) if loaded else [],
+        last_event_at=found.last_event_at,
+    )
+    return cast(str, state)
