@@ -3,6 +3,7 @@
 import os
 from datetime import UTC, datetime
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import click
 
@@ -43,7 +44,9 @@ def up(port: int) -> None:
         arrived = campus.advance(datetime.now(UTC))
         with services(run, port) as running:
             click.secho(f"\nThe Dagster UI: {running.url}   (Ctrl-C stops everything)", bold=True)
-            click.echo(f"The warehouse:  {run.url}")
+            address = urlsplit(run.url)
+            click.echo(f"The warehouse:  {address.hostname}:{address.port}{address.path}, user {address.username},")
+            click.echo(f"                password in {run.home / 'postgres' / 'password'}")
             while True:
                 if arrived:
                     click.echo(f"{len(arrived)} files arrived; the sensors will notice within a minute")
