@@ -69,14 +69,13 @@ class Auditor:
 
         logging.getLogger("great_expectations").setLevel(logging.WARNING)
         # The default configuration would make a folder for documentation in the system's temporary one.
-        stores = DataContextConfig(store_backend_defaults=InMemoryStoreBackendDefaults())
+        stores = DataContextConfig(store_backend_defaults=InMemoryStoreBackendDefaults(), analytics_enabled=False)
         context = great_expectations.get_context(mode="ephemeral", project_config=stores)
         context.variables.progress_bars = {"globally": False}
         self._suite = suite
         self._min_quality = min_quality
-        self._source = context.data_sources.add_postgres(
-            "warehouse", connection_string=sqlalchemy_url(url) + "?options=-csearch_path%3Dload"
-        )
+        address = sqlalchemy_url(url) + ("&" if "?" in url else "?") + "options=-csearch_path%3Dload"
+        self._source = context.data_sources.add_postgres("warehouse", connection_string=address)
         asset = self._source.add_table_asset(table, table_name=table)
         self._batch = asset.add_batch_definition_whole_table("batch").get_batch()
         self._expectations = great_expectations.ExpectationSuite(name=table)

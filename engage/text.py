@@ -134,7 +134,8 @@ def blocks(text: io.TextIOWrapper, footer: Footer) -> Iterator[str]:
 def lines(text: io.TextIOWrapper, form: Format, footer: Footer, width: int, number: int) -> Iterator[Line]:
     """Yield the lines after line `number`, judged one by one, without blank lines and footer.
 
-    `text` is opened with `errors="engage_mark"`. `width` is the number of fields of a CSV line.
+    `text` is opened with `errors="engage_mark"`. `width` is the number of fields of a CSV line. A field with a line end
+    in it makes two ill-formed lines: in a feed of lines it is nearly always a quote gone missing.
     """
     waiting = ""
     waiting_number = 0

@@ -93,7 +93,8 @@ def typed(name: str, field: Field, column: Column, zone: str) -> Typed:
     """SQL of field `name` over its prepared text in column `name` and what `parsed` adds. `zone`: of local times."""
     text, local, zone = f'"{name}"', f'"{name}_local"', literal(zone)
     if field.type == "timestamp":
-        # A local time that the change of clocks leaves out does not come back from its instant.
+        # A local time that the change of clocks leaves out does not come back from its instant. Of one that exists
+        # twice Postgres takes the later, which is standard time.
         exists = f"({local} at time zone {zone}) at time zone {zone} = {local}"
         value = f'coalesce("{name}_at", case when {exists} then {local} at time zone {zone} end)'
         wrong = f"case when {local} is null then '{name}: not a time in any declared format'"
