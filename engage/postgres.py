@@ -60,7 +60,9 @@ def find_binaries() -> Path:
     for folder in [*wheel, *system]:
         if (folder / "postgres").exists() and (folder / "initdb").exists():
             return folder
-    raise PostgresError("no Postgres found: set ENGAGE_DATABASE_URL, or ENGAGE_POSTGRES_BIN to a folder with its programs")
+    raise PostgresError(
+        "no Postgres found: set ENGAGE_DATABASE_URL, or ENGAGE_POSTGRES_BIN to a folder with its programs"
+    )
 
 
 @contextlib.contextmanager
