@@ -109,7 +109,8 @@ class Publisher:
             if self._source.kind.names_student:
                 self._sql.run(
                     "insert into ops.touched_day (source_id, day) select %(source)s, unnest(%(days)s::date[])"
-                    " on conflict do nothing",
+                    # Takes the row's lock: who claims the day waits for us, and rebuilds it with our rows.
+                    " on conflict (source_id, day, is_claimed) do update set touched_at = now()",
                     days=list(touched),
                 )
             accepted = found.good if may_be_seen else 0
