@@ -1,13 +1,32 @@
-"""`engage demo`, `engage up`, `engage replay`: the commands that need a simulated delivering side."""
+"""`engage demo`, `engage up`, `engage replay`: the commands that start the graph, and what delivers to it."""
 
 import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import click
 
+from engage import runtime
 from engage.settings import PROJECT, Settings
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Say what a user can mend in a line, with exit code 1."""
+    from campus.demo import DemoError
+    from campus.oulad import OuladError
+    from campus.replay import ReplayError
+    from campus.simulation import CampusError
+    from engage.dbt import DbtError
+    from orchestration.up import ServiceError
+
+    try:
+        yield
+    except (CampusError, DbtError, DemoError, OuladError, ReplayError, ServiceError) as error:
+        raise click.ClickException(str(error)) from error
 
 
 @click.command()
@@ -19,40 +38,42 @@ def demo(context: click.Context) -> None:
     """
     from campus import demo as module
 
-    try:
+    with _told():
         context.exit(0 if module.demo(Settings.from_environment()) else 1)
-    except module.DemoError as error:
-        raise click.UsageError(str(error)) from error
 
 
 @click.command()
 @click.option("--port", default=3000, show_default=True, help="Port of the Dagster UI on 127.0.0.1.")
-def up(port: int) -> None:
-    """Leave the Dagster UI, its daemon and a delivering campus running in the foreground until Ctrl-C.
+@click.option("--campus/--no-campus", default=True, help="Whether a simulated campus delivers.", show_default=True)
+def up(port: int, campus: bool) -> None:
+    """Leave the Dagster UI and its daemon running in the foreground until Ctrl-C, with a campus that delivers.
 
-    Plays the demo first where there is none yet; then this week's deliveries come in as they fall due.
+    Plays the demo first where there is none yet; then this week's deliveries come in as they fall due. --no-campus is
+    for sources of your own, as ENGAGE_CONFIG describes them.
     """
     from campus import demo as module
     from orchestration.up import services
 
     settings = Settings.from_environment()
-    if not module.is_complete(settings) and not module.demo(settings):
-        raise click.ClickException("the demo's marts differ from the truth; the UI is not started")
-    os.environ.pop("ENGAGE_NOW", None)
-    with module.delivering(settings, fresh=False) as (campus, run):
-        # Before any sensor looks: an API that is behind its clock would answer with empty windows.
-        arrived = campus.advance(datetime.now(UTC))
-        with services(run, port) as running:
-            click.secho(f"\nThe Dagster UI: {running.url}   (Ctrl-C stops everything)", bold=True)
-            address = urlsplit(run.url)
-            click.echo(f"The warehouse:  {address.hostname}:{address.port}{address.path}, user {address.username},")
+    with _told(), ExitStack() as stack:
+        if campus:
+            if not module.is_played(settings) and not module.demo(settings):
+                raise click.ClickException("the demo's marts differ from the truth; the UI is not started")
+            os.environ.pop("ENGAGE_NOW", None)
+            deliverer, run = stack.enter_context(module.delivering(settings, fresh=False))
+            # Before any sensor looks: an API that is behind its clock would answer with empty windows.
+            deliverer.advance(datetime.now(UTC))
+        else:
+            run = stack.enter_context(runtime.running(settings))
+        running = stack.enter_context(services(run, port))
+        address = urlsplit(run.url)
+        click.secho(f"\nThe Dagster UI: {running.url}   (Ctrl-C stops everything)", bold=True)
+        click.echo(f"The warehouse:  {address.hostname}:{address.port or 5432}{address.path}, user {address.username}")
+        if settings.database_url is None:
             click.echo(f"                password in {run.home / 'postgres' / 'password'}")
-            while True:
-                if arrived:
-                    click.echo(f"{len(arrived)} files arrived; the sensors will notice within a minute")
-                if running.wait(10):
-                    break
-                arrived = campus.advance(datetime.now(UTC))
+        while not running.wait(10):
+            if campus and (arrived := deliverer.advance(datetime.now(UTC))):
+                click.echo(f"{len(arrived)} files arrived; the sensors will notice within a minute")
 
 
 @click.group()
@@ -71,13 +92,10 @@ def oulad(folder: Path, daily: bool, shuffle: int | None) -> None:
     Replaying the same files again changes nothing.
     """
     from campus import replay as module
-    from campus.oulad import OuladError
 
     if daily and shuffle is not None:
         raise click.UsageError("--daily and --shuffle exclude each other")
     os.environ.setdefault("ENGAGE_CONFIG", str(PROJECT / "config" / "profiles" / "oulad"))
     os.environ.setdefault("ENGAGE_HOME", str(PROJECT / ".engage" / "oulad"))
-    try:
+    with _told():
         module.replay(Settings.from_environment(), folder, daily, shuffle)
-    except (OuladError, module.ReplayError) as error:
-        raise click.ClickException(str(error)) from error

@@ -27,7 +27,8 @@ from orchestration.definitions import build_defs
 
 WEEKS = 12
 MARKER = "this-is-a-demo"
-COMPLETE = "complete"
+STATE = ("campus", "dagster", "landing", "logs", "postgres")
+"""What a demo keeps in its home, and a fresh one forgets; anything else there is not its own."""
 LOOK_AGAIN = timedelta(minutes=1)
 
 SOURCES = """
@@ -78,12 +79,16 @@ def delivering(settings: Settings, fresh: bool) -> Iterator[tuple[Campus, runtim
     `fresh` forgets an earlier demo in `settings.home`; what is not a demo's is never touched. Raises DemoError.
     """
     home = settings.home
-    if home.exists() and any(home.iterdir()) and not (home / MARKER).exists() and (home / "postgres").exists():
+    marker = home / MARKER
+    if not marker.exists() and any((home / name).exists() for name in STATE):
         raise DemoError(f"{home} holds an installation that is not a demo; set ENGAGE_HOME to another folder")
-    if fresh and (home / MARKER).exists():
-        shutil.rmtree(home)
+    if fresh and settings.database_url and _holds_deliveries(settings.database_url):
+        raise DemoError("the database of ENGAGE_DATABASE_URL holds deliveries; the demo needs an empty one")
+    if fresh and marker.exists():
+        for name in STATE:
+            shutil.rmtree(home / name, ignore_errors=True)
     home.mkdir(parents=True, exist_ok=True)
-    (home / MARKER).touch()
+    marker.touch()
     today = datetime.now(UTC).astimezone(ZONE).date()
     state = home / "campus" / "campus.json"
     if state.exists():
@@ -97,6 +102,13 @@ def delivering(settings: Settings, fresh: bool) -> Iterator[tuple[Campus, runtim
         os.environ.update(campus.environment)
         with runtime.running(settings) as run:
             yield campus, run
+
+
+def _holds_deliveries(url: str) -> bool:
+    with warehouse.connect(url) as connection:
+        if connection.execute("select to_regclass('ops.delivery')").fetchone() == (None,):
+            return False
+        return connection.execute("select 1 from ops.delivery limit 1").fetchone() is not None
 
 
 def play(campus: Campus, run: runtime.Runtime, settings: Settings) -> None:
@@ -186,14 +198,13 @@ def demo(settings: Settings) -> bool:
         click.echo(f"{campus.world.students:,} students, {WEEKS} teaching weeks, delivered by SFTP and HTTP.")
         play(campus, run, settings)
         agrees = report(campus, run)
-    (settings.home / MARKER).write_text(COMPLETE)
     click.echo(f"\nEverything lies in {_short(settings.home)}. See it in the Dagster UI: make up")
     return agrees
 
 
-def is_complete(settings: Settings) -> bool:
-    """Say whether a demo was played to its end in `settings.home`."""
-    return (settings.home / MARKER).exists() and (settings.home / MARKER).read_text() == COMPLETE
+def is_played(settings: Settings) -> bool:
+    """Say whether `settings.home` is that of a demo, be it one that failed on the way."""
+    return (settings.home / MARKER).exists()
 
 
 def _short(path: Path) -> str:

@@ -82,9 +82,12 @@ def running(settings: Settings) -> Iterator[Runtime]:
 @contextlib.contextmanager
 def _environment(settings: Settings, url: str, dagster_url: str) -> Iterator[None]:
     """Set what Dagster, dbt and Great Expectations read, for us and for processes we start; put back what was there."""
-    folder = settings.home / "dagster"
+    own = settings.home / "dagster"
+    folder = Path(os.environ.get("DAGSTER_HOME") or own)
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "dagster.yaml").write_text(DAGSTER_YAML)
+    # An institution may have a dagster.yaml of its own, in a folder of its own.
+    if folder == own or not (folder / "dagster.yaml").exists():
+        (folder / "dagster.yaml").write_text(DAGSTER_YAML)
     before = dict(os.environ)
     os.environ.update(
         {

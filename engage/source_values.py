@@ -9,7 +9,7 @@ from datetime import time
 from typing import Annotated
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import AfterValidator, BeforeValidator
+from pydantic import AfterValidator, BeforeValidator, StringConstraints
 
 IN_ENVIRONMENT = re.compile(r"^\$\{([A-Z][A-Z0-9_]*)\}$")
 
@@ -60,6 +60,7 @@ def _words(value: object) -> object:
     )
 
 
+Filled = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 Secret = Annotated[str, AfterValidator(_only_from_environment)]
 NamePattern = Annotated[str, AfterValidator(_names_days)]
 ZoneName = Annotated[str, AfterValidator(_zone)]

@@ -13,7 +13,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from engage.records import IDENTITY_KINDS, RECORDS, Record
-from engage.source_values import IN_ENVIRONMENT, ClockTime, Encoding, NamePattern, Secret, YamlWords, ZoneName
+from engage.source_values import IN_ENVIRONMENT, ClockTime, Encoding, Filled, NamePattern, Secret, YamlWords, ZoneName
 
 
 class ConfigurationError(Exception):
@@ -158,7 +158,7 @@ class Freshness(Strict):
 class Owner(Strict):
     """Who answers for the source."""
 
-    name: str
+    name: Filled
     email: str = Field(pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$")
     escalate_after_h: float = 72
 
@@ -166,8 +166,8 @@ class Owner(Strict):
 class Privacy(Strict):
     """Why the university may hold this data, and for how long."""
 
-    lawful_basis: str
-    dpia_reference: str
+    lawful_basis: Filled
+    dpia_reference: Filled
     retention_days: int = Field(gt=0)
 
 
@@ -191,6 +191,7 @@ class Source(Strict):
     collapse: Collapse | None = None
     cadence: Literal["several_a_day", "daily", "weekly", "termly"] = "daily"
     delivered_at: ClockTime = time(6, 0)
+    """When the data of a day is there on the next, in `format.time_zone`; an API window is not asked for earlier."""
     freshness: Freshness = Freshness()
     category: Literal["attendance", "vle", "library_access", "other"] | None = None
     weight: float | None = Field(default=None, gt=0)

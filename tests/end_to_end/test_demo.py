@@ -180,9 +180,23 @@ def test_documented_queries_return_rows(demo: Demo, page: Path) -> None:
 def test_another_installation_is_not_wiped_by_the_demo(tmp_path: Path) -> None:
     (tmp_path / "postgres").mkdir()
     done = engage(tmp_path, "demo")
-    assert done.returncode == 2
+    assert done.returncode == 1
     assert "not a demo" in done.stderr
     assert (tmp_path / "postgres").is_dir()
+
+
+def test_a_database_with_deliveries_is_not_used_by_the_demo(database_url: str, tmp_path: Path) -> None:
+    with warehouse.connect(database_url) as connection:
+        connection.execute(
+            "insert into ops.delivery (source_id, content_hash, name, size_bytes, version_at, landed_path, landed_at)"
+            " values ('a', 'b', 'c', 1, now(), 'd', now())"
+        )
+    (tmp_path / "landing").mkdir()
+    (tmp_path / "this-is-a-demo").touch()
+    done = engage(tmp_path, "demo", ENGAGE_DATABASE_URL=database_url)
+    assert done.returncode == 1
+    assert "needs an empty one" in done.stderr
+    assert (tmp_path / "landing").is_dir()
 
 
 def test_the_ui_comes_up_and_goes_down(demo: Demo) -> None:

@@ -1,4 +1,4 @@
-"""A day that waits to be rebuilt and is touched once more: the rebuild waits for the publisher, so that no row is lost."""
+"""A day that waits to be rebuilt and is touched once more: the rebuild waits for the publisher, and no row is lost."""
 
 import threading
 from datetime import date

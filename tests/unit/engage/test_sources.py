@@ -73,6 +73,8 @@ def test_a_good_file_is_read(write: Write) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "key", "problem"),
     [
+        ("  dpia_reference: DPIA-7", "  dpia_reference: ' '", "privacy.dpia_reference", "at least 1 character"),
+        ("  lawful_basis: public task", "  lawful_basis: ''", "privacy.lawful_basis", "at least 1 character"),
         ("category:", "colour: red\ncategory:", "colour", "Extra inputs are not permitted"),
         ("  folder: /out", "  folder: /out\n  passwort: x", "transport.passwort", "Extra inputs are not permitted"),
         ("owner:\n  name: Library systems\n  email: systems@example.ac.uk\n", "", "owner", "Field required"),
