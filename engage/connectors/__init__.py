@@ -29,7 +29,7 @@ class Remote:
     """File name, or `2026-10-01T00:00Z/2026-10-02T00:00Z`."""
     size_bytes: int | None
     modified_at: datetime
-    """The file's modification time as the server gives it; of a window, its end. UTC."""
+    """The file's modification time as the server gives it; of a window, its end or when to read it again. UTC."""
     first_day: date | None
     """First day that the name names, or the first local day that ends inside the window."""
     last_day: date | None
@@ -45,7 +45,8 @@ class Connector(Protocol):
     """One source's transport."""
 
     def list(self, connection: Connection, now: datetime) -> Sequence[Remote]:
-        """Return what is there: files of the folder, or the whole windows between the last landed one and `now`.
+        """Return what is there: files of the folder, or the whole windows between the last landed one and `now`
+        and, once a day, those whose answer is held.
 
         Raises TransportError, AccessError.
         """

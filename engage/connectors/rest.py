@@ -1,6 +1,7 @@
 """A paged HTTP API, asked for windows of time: one window becomes one gzip file of JSON Lines, or nothing.
 
-Paging, retries and what an answer means belong here; which windows is `windows.py`, what the keys mean is the source's.
+Paging, retries, what an answer means and which one is asked for again belong here; the arithmetic of windows is
+`windows.py`, what the keys mean is the source's.
 """
 
 import gzip
@@ -9,10 +10,10 @@ import json
 import logging
 import time
 from collections.abc import Iterator, Sequence
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from zoneinfo import ZoneInfo
 
 import httpx
@@ -25,6 +26,18 @@ from engage.warehouse import Connection
 
 LONGEST_WAIT_S = 120.0
 """However long a Retry-After is: the next look comes anyway."""
+READ_AGAIN_AFTER = timedelta(days=1)
+"""How long a held window waits until its answer may be a better one."""
+# A window that some batch made visible is left alone; its readings are its sightings, also those that brought nothing.
+_HELD = """
+select d.name, d.window_start, d.window_end, d.first_day, d.last_day, coalesce(max(s.seen_at), max(d.landed_at))
+from ops.delivery as d
+left join ops.batch as b using (delivery_id)
+left join ops.sighting as s using (delivery_id)
+where d.source_id = %s and d.window_end is not null
+group by d.name, d.window_start, d.window_end, d.first_day, d.last_day
+having bool_or(b.state = 'held') and not bool_or(b.state = 'published')
+"""
 _BACK_OFF = wait_exponential_jitter(multiplier=0.5, max=30, jitter=0.5)
 
 # At INFO httpx writes every address, and a next link may carry a token of its own.
@@ -69,7 +82,18 @@ class RestConnector:
             if first_day is None:
                 raise ConfigurationError(f"{self._source.id}: transport.start: needed while enabled_from is empty")
             start = midnight(first_day, self._zone)
-        return list(whole_windows(start.astimezone(UTC), now, self._transport.window, self._zone))
+        at = self._source.delivered_at
+        # By the clock on the wall: a window that ends at midnight is due at that time of the day, whatever its length.
+        over = now.astimezone(self._zone) - timedelta(hours=at.hour, minutes=at.minute, seconds=at.second)
+        fresh = whole_windows(start.astimezone(UTC), over, self._transport.window, self._zone)
+        return [*self._held(connection, now), *fresh]
+
+    def _held(self, connection: Connection, now: datetime) -> Iterator[Remote]:
+        """Yield the windows whose held answer is old enough to ask again; each stays the same until it is read."""
+        rows = cast(list[tuple[Any, ...]], connection.execute(_HELD, [self._source.id]).fetchall())
+        for name, start, end, first_day, last_day, read_at in rows:
+            if (due := read_at + READ_AGAIN_AFTER) <= now:
+                yield Remote(name, None, due, first_day, last_day, start, end, is_whole=True)
 
     def fetch(self, remotes: Sequence[Remote], into: Path) -> Iterator[tuple[Remote, Path]]:
         """See Connector."""

@@ -187,3 +187,53 @@ def test_the_token_is_not_sent_to_another_host(warehouse: Connection, api: Api, 
         with pytest.raises(AccessError, match="the token is not sent there"):
             land(warehouse, api.source(), store, NOW)
         assert other.asked == []
+
+
+def enter(connection: Connection, delivery: Delivery, state: str) -> None:
+    """Enter what the gate made of a delivery."""
+    connection.execute(
+        "insert into ops.batch (delivery_id, source_id, state, started_at) values (%s, %s, %s, now())",
+        [delivery.delivery_id, delivery.source_id, state],
+    )
+    connection.commit()
+
+
+def test_a_held_window_is_read_again_once_a_day_until_a_good_answer_comes(
+    warehouse: Connection, api: Api, store: str
+) -> None:
+    source = api.source()
+    bad, good = land(warehouse, source, store, NOW).landed
+    enter(warehouse, bad, "held")
+    enter(warehouse, good, "published")
+    assert look(warehouse, source, NOW + timedelta(hours=16)) == []
+    tomorrow = NOW + timedelta(days=1)
+    wanted = {remote.name: remote for remote in look(warehouse, source, tomorrow)}
+    assert wanted.keys() == {bad.name, "2026-10-09T23:00Z/2026-10-10T23:00Z"}
+    again = wanted[bad.name]
+    assert (again.window_start, again.window_end) == (bad.window_start, bad.window_end)
+    assert (again.first_day, again.last_day) == (bad.first_day, bad.last_day)
+    later = {remote.name: remote for remote in look(warehouse, source, tomorrow + timedelta(minutes=1))}
+    assert later == wanted, "what is asked for in vain stays the same wish"
+    report = land(warehouse, source, store, tomorrow)
+    assert (len(report.landed), report.duplicates) == (1, 1), "the same answer is the same delivery"
+    assert look(warehouse, source, tomorrow + timedelta(hours=16)) == [], "and was asked for"
+    fill(api, 3)
+    landed = {delivery.name: delivery for delivery in land(warehouse, source, store, NOW + timedelta(days=2)).landed}
+    corrected = landed[bad.name]
+    assert len(items_of(store, corrected)) == 3 and corrected.version_at == NOW + timedelta(days=2)
+    enter(warehouse, corrected, "published")
+    warehouse.execute("update ops.batch set state = 'superseded' where state = 'held'")
+    assert bad.name not in [remote.name for remote in look(warehouse, source, NOW + timedelta(days=9))]
+
+
+@pytest.mark.parametrize(
+    ("now", "days"),
+    [
+        ("2026-10-09T04:59+00:00", 0),  # 05:59 in London
+        ("2026-10-09T05:00+00:00", 1),
+        ("2026-10-26T05:59+00:00", 17),  # the night after the clocks went back
+        ("2026-10-26T06:00+00:00", 18),
+    ],
+)
+def test_a_window_is_asked_for_once_its_answer_is_due(warehouse: Connection, api: Api, now: str, days: int) -> None:
+    assert len(look(warehouse, api.source(), datetime.fromisoformat(now))) == days
