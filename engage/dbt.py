@@ -11,11 +11,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from engage.sources import ConfigurationError
 
 PROJECT = Path(__file__).parent.parent / "dbt_project"
 HOME = PROJECT.parent / ".engage"
 _ANY_DATABASE = "any_database"
+# dbt hands on what its profile names and no more; these libpq, beneath it, reads by itself.
+_LIBPQ = {"sslmode": "PGSSLMODE", "sslrootcert": "PGSSLROOTCERT"}
 _ONE_AT_A_TIME = threading.Lock()
 """dbt keeps its adapter and its flags in globals."""
 
@@ -46,14 +50,23 @@ class NodeResult:
 
 
 def environment(url: str, home: Path = HOME) -> dict[str, str]:
-    """Return the variables that dbt needs for the warehouse `postgresql://...`; its files go under `home`/dbt."""
+    """Return the variables that dbt needs for the warehouse `postgresql://...`; its files go under `home`/dbt.
+
+    Raises ConfigurationError for an option in the address that would not reach dbt.
+    """
     parts = urlsplit(url)
+    options = dict(parse_qsl(parts.query, keep_blank_values=True))
+    if unknown := sorted(options.keys() - _LIBPQ.keys()):
+        raise ConfigurationError(
+            f"ENGAGE_DATABASE_URL: {', '.join(unknown)}: only {', '.join(_LIBPQ)} may follow the ?"
+        )
     return {
         "ENGAGE_PG_HOST": parts.hostname or "",
         "ENGAGE_PG_PORT": str(parts.port or 5432),
         "ENGAGE_PG_USER": unquote(parts.username or ""),
         "ENGAGE_PG_PASSWORD": unquote(parts.password or ""),
         "ENGAGE_PG_DATABASE": parts.path.removeprefix("/"),
+        **{_LIBPQ[name]: value for name, value in options.items()},
         "DO_NOT_TRACK": "1",
         "DBT_PROJECT_DIR": str(PROJECT),
         "DBT_PROFILES_DIR": str(PROJECT),
