@@ -45,14 +45,20 @@ def quality_score(results: Sequence[RuleResult]) -> float:
     return 100 * sum(r.weight * r.share_met for r in results) / sum(r.weight for r in results)
 
 
-def objection(results: Sequence[RuleResult], score: float, min_quality: float) -> str | None:
-    """Return in plain words why the batch must be held; None: it may be published."""
+def objection(results: Sequence[RuleResult], score: float, min_quality: float, share_good: float = 1.0) -> str | None:
+    """Return in plain words why the batch must be held; None: it may be published.
+
+    `share_good`: of the rows, 0-1, those that meet every rule on rows. Were it left out, one rule that no row meets
+    would cost no more than its weight, and a batch without a usable row would count as a day of silence.
+    """
     broken = [r for r in results if r.is_critical and not r.is_met]
     said = [f"{r.title!r} must hold: {r.problem}" for r in broken]
     if score < min_quality:
         worst = sorted((r for r in results if r.problem), key=lambda r: r.weight * (r.share_met - 1))[:3]
         why = "; ".join(f"{r.title!r}: {r.problem}" for r in worst if r not in broken)
         said.insert(0, f"quality {floor(score * 10) / 10} is below {min_quality:g}" + (f" ({why})" if why else ""))
+    if 100 * share_good < min_quality:
+        said.append(f"only {floor(100 * share_good)} % of its rows meet every rule (below {min_quality:g})")
     return "; ".join(said) or None
 
 
@@ -94,8 +100,11 @@ class Auditor:
     ) -> None:
         self._source.get_execution_engine().close()
 
-    def judge(self, facts: dict[str, object]) -> Verdict:
-        """Judge what is in the table now. `facts`: `typical_rows`, `due_by` (ISO 8601); None: nothing to go by."""
+    def judge(self, facts: dict[str, object], share_good: float = 1.0) -> Verdict:
+        """Judge what is in the table now. `facts`: `typical_rows`, `due_by` (ISO 8601); None: nothing to go by.
+
+        `share_good`: of the rows, 0-1, those that meet every rule on rows.
+        """
         outcome = self._batch.validate(
             self._expectations,
             # Nothing else keeps people's values out of the result.
@@ -105,7 +114,7 @@ class Auditor:
         by_id = {r.expectation_config.meta["id"]: r for r in outcome.results}
         results = [_result(rule, by_id[rule.meta.id]) for rule in self._suite.rules]
         score = quality_score(results)
-        return Verdict(results, score, objection(results, score, self._min_quality))
+        return Verdict(results, score, objection(results, score, self._min_quality, share_good))
 
 
 def _result(rule: Rule, outcome: Any) -> RuleResult:

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 import psycopg
 from psycopg.rows import class_row
 
-from engage import suites
+from engage import ledger, suites
 from engage.audit import Auditor, RuleResult, Verdict
 from engage.landing import Delivery, open_delivery
 from engage.load import WorkingTables
@@ -130,16 +130,17 @@ class _Gate:
             # Who a reference names must not change between loading and publishing.
             self.connection.execute("select pg_advisory_lock_shared(hashtext('engage.identity'))")
         batch = self._begin(delivery, now)
-        loaded = None
+        loaded, found = None, ledger.NOTHING
         try:
             try:
                 loaded = self.tables.load(delivery, lambda: open_delivery(self.store_url, delivery.landed_path))
-                verdict = self.auditor.judge(self._facts(delivery))
+                found = self.publisher.count()
+                verdict = self.auditor.judge(self._facts(delivery), found.share_good)
             except UnreadableError as error:
                 if batch.was_published:
                     raise BatchError(f"{delivery.name}: was published, and now {error}") from error
                 verdict = Verdict([], 0.0, f"{delivery.name}: {error}")
-            published = self.publisher.publish(batch, loaded, verdict, now)
+            published = self.publisher.publish(batch, loaded, found, verdict, now)
         except (psycopg.DataError, psycopg.IntegrityError) as error:
             # The database quotes values in its message.
             raise BatchError(f"{delivery.name}: the database refuses it, SQLSTATE {error.sqlstate}") from None

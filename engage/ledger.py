@@ -25,17 +25,26 @@ class Found:
     bad: int
     last_event_at: datetime | None
 
+    @property
+    def share_good(self) -> float:
+        """0-1; an empty batch has no bad row."""
+        return self.good / (self.good + self.bad) if self.good + self.bad else 1.0
+
 
 NOTHING = Found(0, 0, None)
 
 
-def quarantine(statements: Statements, source: Source, suite: Suite, loaded: Loaded) -> Found:
-    """Keep the bad rows, each as it came, with every rule it breaks."""
+def count(statements: Statements) -> Found:
+    """Count the rows that meet every rule on rows, and the others."""
     ((good, rows, last_event_at),) = statements.run(
         "select count(*) filter (where {good}), count(*), max({time}) filter (where {good}) from {rows}"
     )
-    found = Found(cast(int, good), cast(int, rows) - cast(int, good), cast(datetime | None, last_event_at))
-    if found.bad:
+    return Found(cast(int, good), cast(int, rows) - cast(int, good), cast(datetime | None, last_event_at))
+
+
+def quarantine(statements: Statements, source: Source, suite: Suite, loaded: Loaded | None, found: Found) -> None:
+    """Keep the bad rows, each as it came, with every rule it breaks."""
+    if loaded and found.bad:
         broken = [
             (literal(rule.meta.id), "load_field", "load_error", f"not {rule.condition}")
             if rule.meta.id == READABLE
@@ -67,7 +76,6 @@ def quarantine(statements: Statements, source: Source, suite: Suite, loaded: Loa
             record=sql.SQL(f"jsonb_object(%(headings)s, array[{cells}])" if cells else "t.c1"),
             headings=list(loaded.headings),
         )
-    return found
 
 
 def enter(statements: Statements, loaded: Loaded | None, verdict: Verdict, found: Found, accepted: int) -> str:

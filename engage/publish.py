@@ -13,6 +13,7 @@ from psycopg import sql
 from engage import identity, ledger, partitions
 from engage.audit import Verdict
 from engage.landing import Delivery
+from engage.ledger import Found
 from engage.load import Loaded, WorkingTables
 from engage.sources import Source
 from engage.statements import Statements
@@ -69,10 +70,15 @@ class Publisher:
             time=sql.SQL(f'"{record.day_of}"' if record.day_of else "null::timestamptz"),
         )
 
-    def publish(self, batch: Batch, loaded: Loaded | None, verdict: Verdict, now: datetime) -> Published:
+    def count(self) -> Found:
+        """Count the good and bad rows in the working tables."""
+        return ledger.count(self._sql)
+
+    def publish(self, batch: Batch, loaded: Loaded | None, found: Found, verdict: Verdict, now: datetime) -> Published:
         """Enter the batch and, unless there is an objection, make its good rows visible on the days it speaks for.
 
-        `loaded` None: the file could not be read at all. Repeating it for a batch replaces what it did before.
+        `found`: what was counted. `loaded` None: the file could not be read at all. Repeating it for a batch replaces
+        what it did before.
         """
         # What is visible stays so: it passed once, and nothing better has come.
         may_be_seen = batch.was_published or verdict.objection is None
@@ -99,9 +105,7 @@ class Publisher:
                 state="published" if may_be_seen else "held",
             )
             self._supersede(list(days))
-            found = (
-                ledger.NOTHING if loaded is None else ledger.quarantine(self._sql, self._source, self._suite, loaded)
-            )
+            ledger.quarantine(self._sql, self._source, self._suite, loaded, found)
             if may_be_seen:
                 touched |= self._append() if self._source.relation == "append" else self._replace()
                 if self._source.record == "students":

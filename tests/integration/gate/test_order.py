@@ -211,13 +211,14 @@ def test_double_swipes_are_one_visit_and_exits_none(gate: Gate) -> None:
         "007,2026-10-01 09:01:45,I",  # a chain: within a minute of the one before
         "007,2026-10-01 09:02:46,I",
         "007,2026-10-01 09:02:47,O",
+        "008,2026-10-01 12:00:00,I",
         "007,not a time,I",
     ]
     gate.deliver(source, ("badge,time,direction\n" + "\n".join(lines)).encode(), "file", DAY)
     (outcome,) = gate.process(source)
     found = gate.execute("select row_number, student_id from raw.activity order by 1")
-    assert found == [(2, "s-007"), (3, "s-008"), (6, "s-007")]
-    assert (outcome.rows_read, outcome.rows_dropped, outcome.rows_quarantined) == (7, 3, 1)
+    assert found == [(2, "s-007"), (3, "s-008"), (6, "s-007"), (8, "s-008")]
+    assert (outcome.rows_read, outcome.rows_dropped, outcome.rows_quarantined) == (8, 3, 1)
 
 
 def test_a_reissued_badge_names_each_student_in_their_time(gate: Gate) -> None:
@@ -237,21 +238,22 @@ def test_a_reissued_badge_names_each_student_in_their_time(gate: Gate) -> None:
 
 def test_a_held_batch_is_published_when_its_students_become_known(gate: Gate) -> None:
     students, gates = gate.source(STUDENTS), gate.source(GATES)
-    gate.deliver(gates, swipes(DAY, "007", "008", "009"), "gates", DAY)
+    gate.deliver(gates, swipes(DAY, "007", "008", "009", "010", "011"), "gates", DAY)
     (held,) = gate.process(gates)
     assert (held.state, gate.process(gates)) == ("held", [])
-    gate.deliver(students, roster(("A", "a1", "007"), ("B", "b1", "008")), "students", DAY)
+    known = [("A", "a1", "007"), ("B", "b1", "008"), ("D", "d1", "010"), ("E", "e1", "011")]
+    gate.deliver(students, roster(*known), "students", DAY)
     gate.process(students)
     (healed,) = gate.process(gates)
-    assert (healed.state, healed.rows_accepted, healed.rows_quarantined) == ("published", 2, 1)
+    assert (healed.state, healed.rows_accepted, healed.rows_quarantined) == ("published", 4, 1)
     assert healed.batch_id == held.batch_id
-    assert gate.execute("select student_id from raw.activity order by 1") == [("A",), ("B",)]
+    assert gate.execute("select student_id from raw.activity order by 1") == [("A",), ("B",), ("D",), ("E",)]
     assert gate.execute("select student_ref, state from quarantine.row") == [("009", "quarantined")]
     touched(gate)
-    gate.deliver(students, roster(("A", "a1", "007"), ("B", "b1", "008"), ("C", "c1", "009")), "more", DAY, at(2))
+    gate.deliver(students, roster(*known, ("C", "c1", "009")), "more", DAY, at(2))
     gate.process(students)
     (healed,) = gate.process(gates)
-    assert gate.execute("select count(*) from raw.activity") == [(3,)]
+    assert gate.execute("select count(*) from raw.activity") == [(5,)]
     assert gate.execute("select * from quarantine.row") == []
     assert (touched(gate), gate.process(gates)) == ([DAY], [])
 
@@ -290,6 +292,8 @@ def everything(gate: Gate) -> list[tuple[Source, dict[str, Any]]]:
         refs = ["a1", "b1", "d1"]
         items = "".join(event(10 * n + k, ref, f"{day}T10:00:00Z") for k, ref in enumerate(refs))
         items += event(10 * n - 10, "a1", f"{day}T11:00:00Z", "moved")
+        # So that a window passes also while D is not known yet.
+        items += event(1000 + n, "a1", f"{day}T12:00:00Z")
         add(vle, items, f"vle{n}", at(n, 2), **window(n))
     add(attendance, register(("A", date(2026, 10, 2)), attended="No"), "correction", at(9), day=date(2026, 10, 2))
     add(attendance, register(("Y", date(2026, 10, 4)), ("Z", date(2026, 10, 4))), "bad", at(9), day=date(2026, 10, 4))

@@ -1,9 +1,11 @@
 """Every kind of rule: Great Expectations and our own condition for single rows agree, and each can fail."""
 
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from psycopg import sql
 
 from engage.audit import Auditor, RuleResult, objection, quality_score
@@ -140,6 +142,8 @@ def test_a_batch_is_held_below_the_threshold_or_for_a_critical_rule_and_told_why
     assert objection([result_of(0.7)], 79.96, 80) == "quality 79.9 is below 80 ('It holds': 50 of 100 rows do not)"
     assert objection([result_of(0.99, is_critical=True)], 99, 80) == "'It holds' must hold: 50 of 100 rows do not"
     assert objection([result_of(0.99, is_critical=True, is_met=True)], 99, 80) is None
+    assert objection([result_of(1)], 100, 80, 0.8) is None
+    assert objection([result_of(1)], 100, 80, 0.1299) == "only 12 % of its rows meet every rule (below 80)"
 
 
 def attend(day: date, rows: int) -> bytes:
@@ -183,3 +187,39 @@ def test_an_empty_file_is_met_by_row_rules_and_judged_by_its_number_of_rows(gate
     assert outcome.problem == "quality 66.6 is below 80; 'The list is not empty' must hold: not met"
     assert {r.rule_id: r.share_met for r in outcome.rules} == {"readable": 1.0, "not_empty": 0.0}
     assert outcome.quality_score == pytest.approx(200 / 3)
+
+
+def test_a_batch_without_usable_rows_is_held_however_little_the_broken_rule_weighs(gate: Gate) -> None:
+    gate.know("001")
+    source = gate.source(ATTENDANCE)
+    known_type = {
+        "type": "expect_column_values_to_be_in_set",
+        "kwargs": {"column": "session_type", "value_set": ["lecture"]},
+        "meta": {"id": "known_type", "title": "Every session is of a known type", "weight": 0.5},
+    }
+    gate.deliver(source, attend(date(2026, 10, 1), 10).replace(b"lecture", b"zumba"))
+    (outcome,) = gate.process(source, gate.suite(source, known_type))
+    assert outcome.quality_score > 80
+    assert (outcome.state, outcome.problem) == ("held", "only 0 % of its rows meet every rule (below 80)")
+    assert gate.execute("select * from ops.coverage") == []
+
+
+@pytest.mark.parametrize(("usual", "state"), [(20, "held"), (0, "published")])
+@pytest.mark.parametrize("source_id", ["attendance", "vle", "library_gates"])
+def test_our_suites_hold_a_suddenly_empty_file_but_not_a_quiet_weekend(
+    gate: Gate, source_id: str, usual: int, state: str
+) -> None:
+    folder = Path(__file__).parents[3] / "expectations"
+    (sudden,) = [
+        r
+        for r in yaml.safe_load((folder / f"{source_id}.yaml").read_text())["expectations"]
+        if r["meta"]["id"] == "not_suddenly_empty"
+    ]
+    gate.know("001")
+    source = gate.source(ATTENDANCE)
+    days = [date(2026, 9, 5) + timedelta(days=7 * n) for n in range(4)]
+    for day in days:
+        version_at = datetime(2026, 11, day.day, tzinfo=UTC)
+        gate.deliver(source, attend(day, usual if day < days[-1] else 0), day=day, version_at=version_at)
+    outcomes = gate.process(source, gate.suite(source, sudden))
+    assert [o.state for o in outcomes] == ["published"] * 3 + [state], outcomes[-1].problem
