@@ -182,8 +182,8 @@ def report(campus: Campus, run: runtime.Runtime) -> bool:
 
 
 def _morning(world: World, day: int) -> datetime:
-    """Return 06:30 local on day number `day`: the night's files are there, and a Monday's publication is due."""
-    return datetime.combine(world.date(day), time(6, 30), ZONE)
+    """Return 08:30 local on day number `day`: the night's files are there, and a Monday's publication is due."""
+    return datetime.combine(world.date(day), time(8, 30), ZONE)
 
 
 def _at(campus: Campus, now: datetime) -> list[str]:

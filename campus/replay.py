@@ -131,7 +131,7 @@ class _Play:
 
 
 def _morning(day: date) -> datetime:
-    return datetime.combine(day, time(6, 30), ZONE)
+    return datetime.combine(day, time(8, 30), ZONE)
 
 
 def _report(run: runtime.Runtime) -> None:

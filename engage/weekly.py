@@ -6,14 +6,17 @@ The questions that start a dbt run. The numbers themselves are made in dbt_proje
 import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, time
+from typing import cast
 
 from psycopg.rows import class_row
 
 from engage.warehouse import Connection, connect
 
-# A week is due on the Monday after it, at six in the morning of the institution.
-DUE_WEEKS = """
+DUE_AT = time(8)
+"""On the Monday after the week, in the time zone of the institution: two hours after the last night's files."""
+
+_DUE = """
 with newest as (
     select source_id, max(as_of_date) as as_of_date from raw.term_calendar group by source_id
 ),
@@ -24,16 +27,32 @@ teaching_weeks as (
     cross join generate_series(date_trunc('week', starts_on::timestamp), ends_on, interval '7 days') as week_start
     where kind = 'teaching'
 )
-insert into ops.publication (week_start, revision, state, data_as_of, published_at)
-select week_start, 1, 'pending', %(now)s, %(now)s
+select week_start
 from teaching_weeks
 cross join ops.scoring_parameter as parameter
 where
-    (week_start + 7 + time '06:00') at time zone parameter.time_zone <= %(now)s
+    (week_start + 7 + %(due_at)s::time) at time zone parameter.time_zone <= %(now)s
     and week_start + 6 >= (select min(day) from ops.coverage)
-on conflict (week_start, revision) do nothing
 """
+WAITING = f"""
+select count(*) from (
+    (select week_start from ({_DUE}) as due except select week_start from ops.publication)
+    union all
+    select week_start from ops.publication where state = 'pending'
+) as waiting
+"""  # noqa: S608
+REQUEST = f"""
+insert into ops.publication (week_start, revision, state, data_as_of, published_at)
+select week_start, 1, 'pending', %(now)s, %(now)s from ({_DUE}) as due
+on conflict (week_start, revision) do nothing
+"""  # noqa: S608
 REFRESH = "update ops.publication set data_as_of = %(now)s, published_at = %(now)s where state = 'pending'"
+
+
+def waiting_weeks(connection: Connection, now: datetime) -> int:
+    """Return how many weeks are due and not scored, or still pending."""
+    row = connection.execute(WAITING, {"now": now, "due_at": DUE_AT}).fetchone()
+    return cast(int, row[0]) if row else 0
 
 
 def request_due_weeks(connection: Connection, now: datetime) -> int:
@@ -42,7 +61,7 @@ def request_due_weeks(connection: Connection, now: datetime) -> int:
     Only weeks from the first covered day on. Weeks still pending (a killed run) are dated anew. Commits.
     """
     with connection.transaction():
-        connection.execute(DUE_WEEKS, {"now": now})
+        connection.execute(REQUEST, {"now": now, "due_at": DUE_AT})
         return connection.execute(REFRESH, {"now": now}).rowcount
 
 

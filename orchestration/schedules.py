@@ -1,24 +1,39 @@
-"""The schedules: the weekly score on Monday morning, and an hourly look at how old every source's data is.
+"""The schedules: the weekly score from Monday morning on, and an hourly look at how old every source's data is.
 
 Times are the institution's own. What is due is decided by the ledger, so a missed tick is made up by the next.
 """
 
 import dagster as dg
 
+from assets.resources import WarehouseResource, readable_failures
+from engage import clock, weekly
 from orchestration.jobs import FRESHNESS, WEEKLY
+from orchestration.sensors import in_progress
 
 
 def all_schedules(time_zone: str) -> list[dg.ScheduleDefinition]:
     """Return the schedules in the institution's time zone (IANA name)."""
+
+    @dg.schedule(
+        name="monday_morning",
+        job_name=WEEKLY,
+        # Every hour, so that a run that failed or never started is asked for again.
+        cron_schedule=f"0 {weekly.DUE_AT.hour}-23 * * 1,2",
+        execution_timezone=time_zone,
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+        description="Scores the week that ended on Sunday, if it is not scored yet.",
+    )
+    def _weekly(context: dg.ScheduleEvaluationContext, warehouse: WarehouseResource) -> dg.RunRequest | dg.SkipReason:
+        if in_progress(context.instance, WEEKLY):
+            return dg.SkipReason("A run of the weekly scores is still in progress.")
+        with readable_failures(), warehouse.connect() as connection:
+            waiting = weekly.waiting_weeks(connection, clock.now())
+        if not waiting:
+            return dg.SkipReason("Every week that is due has been scored.")
+        return dg.RunRequest(tags={"engage/why": f"{waiting} weeks to score"})
+
     return [
-        dg.ScheduleDefinition(
-            name="monday_morning",
-            job_name=WEEKLY,
-            cron_schedule="0 6 * * 1",
-            execution_timezone=time_zone,
-            default_status=dg.DefaultScheduleStatus.RUNNING,
-            description="Scores the week that ended on Sunday.",
-        ),
+        _weekly,
         dg.ScheduleDefinition(
             name="hourly_freshness",
             job_name=FRESHNESS,

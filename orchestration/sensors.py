@@ -37,7 +37,7 @@ def arrival_sensor(source: Source) -> dg.SensorDefinition:
         description=f"Asks for a run when a settled delivery of {source.title} is not in the ledger.",
     )
     def _arrivals(context: dg.SensorEvaluationContext, warehouse: WarehouseResource) -> dg.SensorResult:
-        if _in_progress(context.instance, ingest(source)):
+        if in_progress(context.instance, ingest(source)):
             return _skip(context, "A run of this source is still in progress.")
         try:
             with warehouse.connect() as connection:
@@ -68,7 +68,7 @@ def touched_days_sensor() -> dg.SensorDefinition:
         description="Asks for the rebuild of the days whose published rows changed.",
     )
     def _touched_days(context: dg.SensorEvaluationContext, warehouse: WarehouseResource) -> dg.SensorResult:
-        if _in_progress(context.instance, DAILY):
+        if in_progress(context.instance, DAILY):
             return _skip(context, "A rebuild is still in progress.")
         with readable_failures(), warehouse.connect() as connection:
             touched = weekly.touched_days(connection)
@@ -80,7 +80,8 @@ def touched_days_sensor() -> dg.SensorDefinition:
     return _touched_days
 
 
-def _in_progress(instance: dg.DagsterInstance, job: str) -> bool:
+def in_progress(instance: dg.DagsterInstance, job: str) -> bool:
+    """Say whether a run of the job is queued or under way."""
     return bool(instance.get_run_records(dg.RunsFilter(job_name=job, statuses=IN_PROGRESS), limit=1))
 
 

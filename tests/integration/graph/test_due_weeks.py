@@ -59,23 +59,26 @@ def weeks(connection: Connection) -> list[date]:
 @pytest.mark.parametrize(
     ("now", "expected"),
     [
-        ("2026-10-12T05:00+00:00", []),  # the week of the 5th ends before anything is covered
-        ("2026-10-19T04:59+00:00", []),
-        ("2026-10-19T05:00+00:00", ["2026-10-12"]),  # six in the morning is 05:00 UTC in summer
-        ("2026-10-26T05:59+00:00", ["2026-10-12"]),
-        ("2026-10-26T06:00+00:00", ["2026-10-12", "2026-10-19"]),  # and 06:00 UTC once the clocks have gone back
+        ("2026-10-12T07:00+00:00", []),  # the week of the 5th ends before anything is covered
+        ("2026-10-19T06:59+00:00", []),
+        ("2026-10-19T07:00+00:00", ["2026-10-12"]),  # eight in the morning is 07:00 UTC in summer
+        ("2026-10-26T07:59+00:00", ["2026-10-12"]),
+        ("2026-10-26T08:00+00:00", ["2026-10-12", "2026-10-19"]),  # and 08:00 UTC once the clocks have gone back
         ("2026-12-26T06:00+00:00", ["2026-10-12", "2026-10-19", "2026-10-26"]),  # no reading week, no old calendar
     ],
 )
 def test_due_weeks(ledger: Connection, now: str, expected: list[str]) -> None:
+    assert weekly.waiting_weeks(ledger, datetime.fromisoformat(now)) == len(expected)
     assert weekly.request_due_weeks(ledger, datetime.fromisoformat(now)) == len(expected)
+    assert weekly.waiting_weeks(ledger, datetime.fromisoformat(now)) == len(expected), "pending ones wait"
     assert [str(day) for day in weeks(ledger)] == expected
 
 
 def test_a_published_week_is_not_asked_for_again_and_a_pending_one_is_dated_anew(ledger: Connection) -> None:
-    first, later = datetime(2026, 10, 19, 6, tzinfo=UTC), datetime(2026, 10, 26, 7, tzinfo=UTC)
+    first, later = datetime(2026, 10, 19, 8, tzinfo=UTC), datetime(2026, 10, 26, 9, tzinfo=UTC)
     weekly.request_due_weeks(ledger, first)
     ledger.execute("update ops.publication set state = 'published'")
+    assert weekly.waiting_weeks(ledger, first) == 0
     assert weekly.request_due_weeks(ledger, later) == 1
     assert weekly.request_due_weeks(ledger, later + timedelta(hours=1)) == 1
     rows = ledger.execute("select week_start::text, state, published_at from ops.publication order by 1").fetchall()

@@ -170,3 +170,30 @@ def test_no_value_of_a_row_reaches_the_event_log(
             assert found == (0,), f"{planted} in {table}"
     logged = dagster_storage.execute("select count(*) from event_logs where event like '%The warehouse refused%'")
     assert logged.fetchone() != (0,), "the search would find it"
+
+
+def test_scores_are_asked_for_hourly_while_a_week_waits(fed: Installation) -> None:
+    schedule = fed.defs.resolve_schedule_def("monday_morning")
+    assert isinstance(schedule, dg.ScheduleDefinition)
+    assert schedule.cron_schedule == "0 8-23 * * 1,2"
+
+    def answer() -> object:
+        return schedule(dg.build_schedule_context(fed.instance, resources=fed.defs.resources))
+
+    def why() -> str:
+        said = answer()
+        assert isinstance(said, dg.SkipReason)
+        return str(said.skip_message)
+
+    assert why() == "Every week that is due has been scored."
+    fed.query(
+        "insert into ops.publication (week_start, revision, state, data_as_of, published_at)"
+        " values ('2026-09-28', 1, 'pending', now(), now()) returning week_start"
+    )
+    assert isinstance(answer(), dg.RunRequest)
+    job = fed.defs.resolve_job_def("weekly_scores")
+    run = fed.instance.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED)
+    assert "in progress" in why()
+    fed.instance.delete_run(run.run_id)
+    assert faults(fed.job("weekly_scores")) == ""
+    assert why() == "Every week that is due has been scored."
