@@ -174,14 +174,16 @@ def freshness(connection: Connection, source: Source, now: datetime) -> Freshnes
     if found is None or found.data_until is None:
         return Freshness("disabled" if _is_off(source, now.date()) else "stale", None, None)
     zone = ZoneInfo(found.time_zone)
-    age_h = _hours_counted(found.data_until.astimezone(zone), now.astimezone(zone), source.freshness.quiet_weekdays)
+    # A day that is covered may not be over yet.
+    data_until = min(found.data_until, now)
+    age_h = _hours_counted(data_until.astimezone(zone), now.astimezone(zone), source.freshness.quiet_weekdays)
     if _is_off(source, now.astimezone(zone).date()):
-        return Freshness("disabled", found.data_until, age_h)
+        return Freshness("disabled", data_until, age_h)
     limits = source.freshness
     state: Literal["fresh", "warning", "stale"] = (
         "stale" if age_h > limits.fail_after_h else "warning" if age_h > limits.warn_after_h else "fresh"
     )
-    return Freshness(state, found.data_until, age_h)
+    return Freshness(state, data_until, age_h)
 
 
 def _is_off(source: Source, day: date) -> bool:

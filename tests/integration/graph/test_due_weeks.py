@@ -99,6 +99,7 @@ def test_freshness_is_about_the_data(ledger: Connection, now: str, quiet: list[s
     source = Source.model_validate({**SOURCES[1], "freshness": {"quiet_weekdays": quiet}})
     found = health.freshness(ledger, source, datetime.fromisoformat(now))
     assert (found.state, round(found.age_h or 0)) == (state, hours)
+    assert found.data_until is not None and found.data_until <= datetime.fromisoformat(now)
 
 
 def test_an_event_later_than_the_covered_days_counts(ledger: Connection) -> None:
