@@ -3,7 +3,7 @@
 The only module that knows the order of these steps. May be killed anywhere and started again.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta
 from typing import cast
@@ -16,7 +16,7 @@ from engage import ledger, suites
 from engage.audit import Auditor, RuleResult, Verdict
 from engage.landing import Delivery, open_delivery
 from engage.load import WorkingTables
-from engage.publish import Batch, Publisher
+from engage.publish import LONGEST, Batch, Publisher
 from engage.sources import ConfigurationError, Source
 from engage.suites import Suite
 from engage.text import UnreadableError
@@ -64,9 +64,11 @@ def process_pending(
     """Process every delivery of `source` that waits, oldest version first, then batches that became stale.
 
     Each is published or held in a transaction of its own. Waits while another process works on the same source.
+    One that cannot be processed does not keep the others waiting: BatchError names all of them at the end.
     Raises BatchError, ConfigurationError.
     """
     outcomes: list[BatchOutcome] = []
+    failed: dict[int, str] = {}
     with connect(url, autocommit=True) as connection:
         connection.execute("select pg_advisory_lock(hashtext('engage.batches'), hashtext(%s))", [source.id])
         if not (waiting := _waiting(connection, source)):
@@ -84,25 +86,34 @@ def process_pending(
             gate = _Gate(connection, source, store_url, ZoneInfo(zone), tables, auditor, publisher)
             while waiting:
                 for delivery in waiting:
-                    outcomes.append(gate.process(delivery, now))
-                    progress(outcomes[-1])
-                waiting = _waiting(connection, source)
+                    try:
+                        outcomes.append(gate.process(delivery, now))
+                    except BatchError as error:
+                        failed[delivery.delivery_id] = str(error)
+                    else:
+                        progress(outcomes[-1])
+                waiting = _waiting(connection, source, list(failed))
+    if failed:
+        raise BatchError("; ".join(failed.values())) from None
     return outcomes
 
 
-def _waiting(connection: Connection, source: Source) -> list[Delivery]:
-    """Return the deliveries without a finished batch, oldest first; if there are none, those of stale batches."""
+def _waiting(connection: Connection, source: Source, failed: Sequence[int] = ()) -> list[Delivery]:
+    """Return the deliveries without a finished batch, oldest first; if there are none, those of stale batches.
+
+    `failed`: ids of those that are not to be tried again.
+    """
     with connection.cursor(row_factory=class_row(Delivery)) as cursor:
         for is_stale in (False, True):
             cursor.execute(
                 """
                 select d.* from ops.delivery as d left join ops.batch as b using (delivery_id)
                 where
-                    d.source_id = %s
+                    d.source_id = %s and d.delivery_id <> all(%s)
                     and case when %s then b.is_stale else b.state is null or b.state = 'loading' end
                 order by d.version_at, d.name, d.content_hash
                 """,
-                [source.id, is_stale],
+                [source.id, list(failed), is_stale],
             )
             if found := cursor.fetchall():
                 return found
@@ -122,20 +133,33 @@ class _Gate:
     publisher: Publisher
 
     def process(self, delivery: Delivery, now: datetime) -> BatchOutcome:
-        """Load, audit and publish one delivery."""
+        """Load, audit and publish one delivery. Raises BatchError."""
         if self.source.relation == "snapshot" and delivery.first_day is None:
             as_of = delivery.version_at.astimezone(self.zone).date()
             delivery = replace(delivery, first_day=as_of, last_day=as_of)
-        if self.source.kind.names_student:
-            # Who a reference names must not change between loading and publishing.
-            self.connection.execute("select pg_advisory_lock_shared(hashtext('engage.identity'))")
+        if not self.source.kind.names_student:
+            return self._process(delivery, now)
+        # Who a reference names must not change between loading and publishing.
+        self.connection.execute("select pg_advisory_lock_shared(hashtext('engage.identity'))")
+        try:
+            return self._process(delivery, now)
+        finally:
+            self.connection.execute("select pg_advisory_unlock_shared(hashtext('engage.identity'))")
+
+    def _process(self, delivery: Delivery, now: datetime) -> BatchOutcome:
         batch = self._begin(delivery, now)
         loaded, found = None, ledger.NOTHING
         try:
             try:
+                self._refuse_misnamed(delivery)
                 loaded = self.tables.load(delivery, lambda: open_delivery(self.store_url, delivery.landed_path))
                 found = self.publisher.count()
                 verdict = self.auditor.judge(self._facts(delivery), found.share_good)
+                if repeated := self.publisher.leave_out_repeats():
+                    note = f"{repeated:,} duplicate rows: the last with an event id counts"
+                    dropped = loaded.rows_dropped + repeated
+                    loaded = replace(loaded, rows_dropped=dropped, notes=(*loaded.notes, note))
+                    found = replace(found, good=found.good - repeated)
             except UnreadableError as error:
                 if batch.was_published:
                     raise BatchError(f"{delivery.name}: was published, and now {error}") from error
@@ -144,7 +168,8 @@ class _Gate:
         except (psycopg.DataError, psycopg.IntegrityError) as error:
             # The database quotes values in its message.
             raise BatchError(f"{delivery.name}: the database refuses it, SQLSTATE {error.sqlstate}") from None
-        self.connection.execute("select pg_advisory_unlock_shared(hashtext('engage.identity'))")
+        except FileNotFoundError:
+            raise BatchError(f"{delivery.name}: its bytes are not in the landing store any more") from None
         return BatchOutcome(
             batch_id=batch.batch_id,
             delivery_id=delivery.delivery_id,
@@ -162,6 +187,15 @@ class _Gate:
             notes=loaded.notes if loaded else (),
             days_touched=published.days_touched,
         )
+
+    def _refuse_misnamed(self, delivery: Delivery) -> None:
+        """Raise UnreadableError for days that cannot be meant."""
+        if delivery.first_day is None or delivery.last_day is None:
+            return
+        if delivery.first_day > delivery.version_at.astimezone(self.zone).date():
+            raise UnreadableError("names a day that had not come when it was delivered")
+        if (delivery.last_day - delivery.first_day).days >= LONGEST:
+            raise UnreadableError(f"names more than {LONGEST} days")
 
     def _begin(self, delivery: Delivery, now: datetime) -> Batch:
         """Enter the attempt."""

@@ -57,7 +57,7 @@ class WorkingTables:
         self._connection = connection
         self._source = source
         self._zone = zone
-        self._width = 0
+        self._width = self._made = 0
         self._left_over = 0
         self.text = sql.Identifier("load", f"text_{source.id}")
         self.rows = sql.Identifier("load", f"rows_{source.id}")
@@ -71,17 +71,21 @@ class WorkingTables:
     def load(self, delivery: Delivery, open_bytes: Opener) -> Loaded:
         """Fill both tables from one delivery, replacing what they held. Raises UnreadableError."""
         try:
-            with self._connection.transaction():
-                return self._load(delivery, open_bytes, carefully=False)
+            return self._attempt(delivery, open_bytes, carefully=False)
         except (CareError, UnicodeDecodeError, psycopg.DataError):
-            # Again, line by line. A text table made in that transaction is gone with it.
-            self._width = 0
+            pass  # again, line by line
         try:
-            with self._connection.transaction():
-                return self._load(delivery, open_bytes, carefully=True)
+            return self._attempt(delivery, open_bytes, carefully=True)
         except psycopg.DataError as error:
             # The database quotes values in its message.
             raise UnreadableError(f"is refused by the database, SQLSTATE {error.sqlstate}") from None
+
+    def _attempt(self, delivery: Delivery, open_bytes: Opener, carefully: bool) -> Loaded:
+        with self._connection.transaction():
+            loaded = self._load(delivery, open_bytes, carefully)
+        # Not before: a text table made in a transaction that fails is gone with it.
+        self._made = self._width
+        return loaded
 
     def _load(self, delivery: Delivery, open_bytes: Opener, carefully: bool) -> Loaded:
         form = self._source.format
@@ -107,7 +111,8 @@ class WorkingTables:
 
     def _prepare(self, width: int, heading_at: int) -> None:
         """Empty the tables; numbers of rows start after the heading."""
-        if width != self._width:
+        self._width = width
+        if width != self._made:
             kind = sql.SQL("jsonb" if self._source.format.kind == "jsonl" else "text")
             columns = sql.SQL(", ").join(sql.SQL("{} {}").format(name, kind) for name in _text_columns(width))
             self._connection.execute(sql.SQL("drop table if exists {}").format(self.text))
@@ -117,7 +122,6 @@ class WorkingTables:
                     " problem text, line text, {})"
                 ).format(self.text, columns)
             )
-            self._width = width
         if self._left_over > _TRUNCATE_FROM:
             self._connection.execute(sql.SQL("truncate {}, {}").format(self.text, self.rows))
             self._left_over = 0

@@ -24,6 +24,9 @@ _IS_NEWER = sql.SQL(
     "(newer.version_at, newer.name, newer.content_hash) > (mine.version_at, mine.name, mine.content_hash)"
 )
 
+LONGEST = 400
+"""Days that a delivery may name."""
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -74,14 +77,33 @@ class Publisher:
         """Count the good and bad rows in the working tables."""
         return ledger.count(self._sql)
 
+    def leave_out_repeats(self) -> int:
+        """Keep the last good row of each event id in the working tables; return how many rows went."""
+        if "event_id" not in self._source.columns:
+            return 0
+        found = self._sql.run(
+            """
+            with repeated as (
+                select event_id as repeated_id, max(row_number) as last_row from {rows}
+                where event_id is not null and {good} group by event_id having count(*) > 1
+            ),
+            gone as (
+                delete from {rows} as r using repeated
+                where r.event_id = repeated_id and r.row_number < last_row and {good}
+                returning 1
+            )
+            select count(*) from gone
+            """
+        )
+        return cast(int, found[0][0])
+
     def publish(self, batch: Batch, loaded: Loaded | None, found: Found, verdict: Verdict, now: datetime) -> Published:
         """Enter the batch and, unless there is an objection, make its good rows visible on the days it speaks for.
 
         `found`: what was counted. `loaded` None: the file could not be read at all. Repeating it for a batch replaces
         what it did before.
         """
-        # What is visible stays so: it passed once, and nothing better has come.
-        may_be_seen = batch.was_published or verdict.objection is None
+        may_be_seen = verdict.objection is None
         self._sql.given = {
             "source": self._source.id,
             "batch": batch.batch_id,
@@ -105,6 +127,8 @@ class Publisher:
                 state="published" if may_be_seen else "held",
             )
             self._supersede(list(days))
+            if batch.was_published and not may_be_seen:
+                self._reinstate(list(days))
             ledger.quarantine(self._sql, self._source, self._suite, loaded, found)
             if may_be_seen:
                 touched |= self._append() if self._source.relation == "append" else self._replace()
@@ -125,7 +149,8 @@ class Publisher:
         """Return the days that the batch is about, each with whether the delivery covers it."""
         named = {}
         if delivery.first_day and delivery.last_day:
-            span = (delivery.last_day - delivery.first_day).days + 1
+            # More are never published; a held batch need not list every day of a slip in a name.
+            span = min((delivery.last_day - delivery.first_day).days + 1, LONGEST)
             named = {delivery.first_day + timedelta(days=n): True for n in range(span)}
         is_append = self._source.relation == "append"
         if loaded is None or (named and not is_append):
@@ -196,6 +221,18 @@ class Publisher:
                 batches=[batch_id for (batch_id,) in found],
             )
 
+    def _reinstate(self, days: list[date]) -> None:
+        """Let the batches that had to give way to this one, which passes no longer, be processed again."""
+        self._sql.run(
+            """
+            update ops.batch as b set is_stale = true from ops.batch_day as d
+            where
+                b.batch_id = d.batch_id and d.source_id = %(source)s and d.day = any(%(days)s) and not d.is_current
+                and b.batch_id <> %(batch)s
+            """,
+            days=days,
+        )
+
     def _replace(self) -> set[date]:
         """Replace all rows of the days that the batch speaks for; return the days whose rows changed."""
         days = [d for (d,) in self._sql.run("select day from ops.batch_day where batch_id = %(batch)s and is_current")]
@@ -223,9 +260,7 @@ class Publisher:
         """Add events, and replace those that an older delivery had; return the days whose rows changed."""
         return self._sql.dates(
             """
-            with fresh as (
-                select distinct on (event_id) * from {rows} where {good} order by event_id, row_number desc
-            ),
+            with fresh as (select * from {rows} where {good}),
             there as (
                 select r.event_id, r.{day}, {is_newer} as is_newer
                 from {raw} as r

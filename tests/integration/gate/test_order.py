@@ -270,6 +270,27 @@ def test_a_snapshot_of_the_same_day_replaces_the_one_before(gate: Gate) -> None:
     assert states(gate) == {"one": "superseded", "two": "published"}
 
 
+def test_a_published_batch_that_passes_no_longer_is_held_and_the_one_before_speaks_again(gate: Gate) -> None:
+    students, gates = gate.source(STUDENTS), gate.source(GATES)
+    gate.deliver(students, roster(("A", "a1", "007"), ("B", "b1", "008")), "students", DAY, at(1))
+    gate.process(students)
+    gate.deliver(gates, swipes(DAY, "007"), "older", DAY, at(1))
+    gate.deliver(gates, swipes(DAY, "007", "008"), "newer", DAY, at(2))
+    gate.process(gates)
+    assert states(gate) == {"students": "published", "older": "superseded", "newer": "published"}
+    touched(gate)
+    # What a change of the roster does: the reference names nobody, and batches that rest on it are stale.
+    gate.execute("delete from pii.identity where ref = '008'")
+    gate.execute("update ops.batch set is_stale = true where batch_id = (select max(batch_id) from ops.batch)")
+    held, again = gate.process(gates)
+    assert (held.name, held.state, held.rows_accepted) == ("newer", "held", 0)
+    assert held.problem is not None and "only 50 % of its rows meet every rule" in held.problem
+    assert (again.name, again.state) == ("older", "published")
+    assert states(gate) == {"students": "published", "older": "published", "newer": "held"}
+    assert gate.execute("select student_id from raw.activity") == [("A",)]
+    assert (touched(gate), gate.process(gates)) == ([DAY], [])
+
+
 def everything(gate: Gate) -> list[tuple[Source, dict[str, Any]]]:
     """Deliveries of four sources over six days with corrections, bad batches, re-read windows and a moving badge."""
     students, gates, attendance, vle = map(gate.source, (STUDENTS, GATES, ATTENDANCE, EVENTS))

@@ -1,7 +1,11 @@
 """A source that is complete for the days it names: what is published, replaced and left alone."""
 
+import gzip
 from datetime import UTC, date, datetime
 
+import pytest
+
+from engage.batches import BatchError
 from tests.integration.gate.kit import ATTENDANCE, Gate
 
 HEADING = "Event Id,Student Number,Session Start,Session Type,Mandatory,Attended\r\n"
@@ -44,3 +48,70 @@ def test_good_rows_are_published_and_bad_ones_kept_with_their_reason(gate: Gate)
     ]
     assert gate.execute("select source_id, day from ops.touched_day") == [("attendance", date(2026, 10, 1))]
     assert gate.process(source) == []
+
+
+def test_of_rows_with_one_event_id_the_last_good_one_counts(gate: Gate) -> None:
+    gate.know("0012345", *(f"{n}" for n in range(8)))
+    source = gate.source(ATTENDANCE)
+    others = [f"f{n},{n},01/10/2026 10:00,lecture,Yes,Yes" for n in range(8)]
+    row = "{},0012345,01/10/2026 10:00,lecture,Yes,{}"
+    twice = [row.format("e1", "Yes"), row.format("e1", "No"), row.format("e1", "unreadable")]
+    gate.deliver(source, register(*others, *twice, row.format("", "Yes"), row.format("", "Yes")))
+    (outcome,) = gate.process(source)
+    assert outcome.state == "published", outcome.problem
+    assert (outcome.rows_read, outcome.rows_dropped, outcome.rows_accepted, outcome.rows_quarantined) == (13, 1, 11, 1)
+    assert outcome.notes == ("1 duplicate rows: the last with an event id counts",)
+    found = gate.execute("select event_id, is_attended from raw.attendance where event_id is null or event_id = 'e1'")
+    assert sorted(found, key=repr) == [("e1", False), (None, True), (None, True)]
+
+
+def test_a_delivery_that_cannot_be_processed_does_not_keep_the_others_waiting(gate: Gate) -> None:
+    gate.know("1")
+    source = gate.source(ATTENDANCE)
+    days = [date(2026, 10, n) for n in (1, 2, 3)]
+    for day in days:
+        gate.deliver(source, register(f"e,1,{day:%d/%m/%Y} 10:00,lecture,Yes,Yes"), f"{day}.csv", day)
+    gone = gate.execute("select landed_path from ops.delivery order by first_day limit 2")
+    kept = {path: (gate.store / path).read_bytes() for (path,) in gone}
+    for path in kept:
+        (gate.store / path).unlink()
+    with pytest.raises(BatchError) as caught:
+        gate.process(source)
+    said = "its bytes are not in the landing store any more"
+    assert str(caught.value) == f"2026-10-01.csv: {said}; 2026-10-02.csv: {said}"
+    assert gate.execute("select activity_date from raw.attendance") == [(days[2],)]
+    assert gate.execute("select count(*) from pg_locks where locktype = 'advisory' and granted") == [(0,)]
+    for path, content in kept.items():
+        (gate.store / path).write_bytes(content)
+    assert [o.state for o in gate.process(source)] == ["published", "published"]
+
+
+def test_a_file_that_breaks_off_while_it_is_read_does_not_spoil_the_next(gate: Gate) -> None:
+    gate.know("1")
+    source = gate.source(ATTENDANCE)
+    wide = gzip.compress(b"A,B," + register(*(f"e{n},1,01/10/2026 10:00,lecture,Yes,Yes" for n in range(900))))[:-20]
+    gate.deliver(source, register("e1,1,01/10/2026 10:00,lecture,Yes,Yes"), "1", date(2026, 10, 1))
+    gate.deliver(source, wide, "2", date(2026, 10, 1))
+    gate.deliver(source, b"A,B," + register("a,b,e2,1,02/10/2026 10:00,lecture,Yes,Yes"), "3", date(2026, 10, 2))
+    assert [o.state for o in gate.process(source)] == ["published", "held", "published"]
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "delivered", "problem"),
+    [
+        (date(2026, 10, 1), date(2026, 10, 1), datetime(2026, 9, 30, 22, 59, tzinfo=UTC), "a day that had not come"),
+        (date(2026, 10, 1), date(2026, 10, 1), datetime(2026, 9, 30, 23, 0, tzinfo=UTC), None),
+        (date(2026, 10, 1), date(2027, 11, 5), datetime(2026, 11, 1, tzinfo=UTC), "names more than 400 days"),
+        (date(2026, 10, 1), date(2027, 11, 4), datetime(2026, 11, 1, tzinfo=UTC), None),
+        (date(2026, 10, 1), date(9999, 12, 31), datetime(2026, 11, 1, tzinfo=UTC), "names more than 400 days"),
+    ],
+)
+def test_days_that_cannot_be_meant_hold_the_file(
+    gate: Gate, first: date, last: date, delivered: datetime, problem: str | None
+) -> None:
+    source = gate.source(ATTENDANCE)
+    gate.deliver(source, register(), "typo", first, delivered, last_day=last)
+    (outcome,) = gate.process(source)
+    assert outcome.state == ("held" if problem else "published")
+    assert problem is None or problem in (outcome.problem or "")
+    assert problem is None or gate.execute("select * from ops.coverage") == []
