@@ -54,7 +54,7 @@ def wait_for(gate: Gate, lock: str) -> None:
 def killed_after_judging(gate: Gate, work: Callable[[], Any]) -> None:
     judge = Auditor.judge
 
-    def judge_and_die(self: Auditor, facts: dict[str, object], share_good: float) -> Verdict:
+    def judge_and_die(self: Auditor, facts: dict[str, object], share_good: float = 1.0) -> Verdict:
         judge(self, facts, share_good)
         os.kill(os.getpid(), signal.SIGKILL)
         raise AssertionError
