@@ -4,6 +4,7 @@ import json
 import sys
 from collections.abc import Callable, Sequence
 from datetime import date, datetime
+from decimal import Decimal
 from typing import Any, TypeVar
 
 import click
@@ -27,7 +28,7 @@ def show(rows: Sequence[dict[str, object]], as_json: bool, nothing: str) -> None
     else:
         table = Table(box=None, pad_edge=False, header_style="bold")
         for name in rows[0]:
-            numeric = all(isinstance(row[name], int | float) or row[name] is None for row in rows)
+            numeric = all(isinstance(row[name], int | float | Decimal) or row[name] is None for row in rows)
             table.add_column(name.replace("_", " "), justify="right" if numeric else "left")
         for row in rows:
             table.add_row(*("" if value is None else _text(value) for value in row.values()))
@@ -42,6 +43,6 @@ def _plain(value: object) -> str:
 def _text(value: object) -> str:
     if isinstance(value, datetime):
         return value.strftime("%Y-%m-%d %H:%M")
-    if isinstance(value, float):
+    if isinstance(value, float | Decimal):
         return f"{value:.1f}"
     return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
