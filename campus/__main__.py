@@ -1,5 +1,6 @@
 """`python -m campus`: the simulated university in the foreground, for a person or for other programs to pull from."""
 
+import signal
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -42,6 +43,8 @@ def serve(
         campus = Campus(folder, world, sftp_port=sftp_port, vle_port=vle_port)
     except (ValueError, CampusError) as error:
         raise click.UsageError(str(error)) from error
+    # A script's `&` would leave Ctrl-C ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     with campus:
         lines = [f"export {name}={value}\n" for name, value in campus.environment.items()]
         environment = folder / "environment"

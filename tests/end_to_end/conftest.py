@@ -11,9 +11,11 @@ import psycopg
 import pytest
 
 from engage import postgres, warehouse
+from tests.end_to_end.slices import cut
 
 CHECKOUT = Path(__file__).parents[2]
 ENGAGE = Path(sys.executable).with_name("engage")
+OULAD_PROFILE = {"ENGAGE_CONFIG": str(CHECKOUT / "config" / "profiles" / "oulad")}
 WHEN = {"published_at", "data_as_of"}
 """Columns that say when a score was made; they differ between replays that play different times."""
 
@@ -74,3 +76,20 @@ def processes_over(folder: Path) -> list[str]:
 def oulad_dir() -> Path:
     """The three presentations of the Open University dataset."""
     return CHECKOUT / "tests" / "data" / "oulad"
+
+
+@pytest.fixture(scope="session")
+def piece(tmp_path_factory: pytest.TempPathFactory, oulad_dir: Path) -> Path:
+    return cut(oulad_dir, tmp_path_factory.mktemp("slice") / "oulad", students=60, first=-1, last=9)
+
+
+@pytest.fixture(scope="session")
+def in_one_run(tmp_path_factory: pytest.TempPathFactory, piece: Path) -> dict[str, list[tuple[object, ...]]]:
+    home = tmp_path_factory.mktemp("once") / "home"
+    done = engage(home, "replay", "oulad", str(piece), **OULAD_PROFILE)
+    assert done.returncode == 0, done.stdout + done.stderr
+    with warehouse_of(home) as connection:
+        found = marts(connection)
+    assert len(found["daily_activity"]) > 100
+    assert len(found["weekly_score"]) > 50
+    return found

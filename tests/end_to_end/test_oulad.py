@@ -5,20 +5,18 @@ from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.conftest import CHECKOUT, engage, marts, warehouse_of
+from tests.end_to_end.conftest import OULAD_PROFILE, engage, marts, warehouse_of
 from tests.integration.dbt.test_score_equals_reference import assert_equal
 from tests.integration.dbt.universe import scores
 from tests.reference import oulad
 from tests.reference.daily import Interaction, daily_activity
 from tests.reference.scoring import weekly_scores
 
-PROFILE = {"ENGAGE_CONFIG": str(CHECKOUT / "config" / "profiles" / "oulad")}
-
 
 @pytest.fixture(scope="session")
 def replayed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = tmp_path_factory.mktemp("oulad") / "home"
-    done = engage(home, "replay", "oulad", str(oulad.FOLDER), **PROFILE)
+    done = engage(home, "replay", "oulad", str(oulad.FOLDER), **OULAD_PROFILE)
     assert done.returncode == 0, done.stdout + done.stderr
     return home
 
@@ -58,7 +56,7 @@ def test_every_score_is_that_of_the_reference(replayed: Path, official: list[Int
 def test_the_same_files_again_change_nothing(replayed: Path) -> None:
     with warehouse_of(replayed) as connection:
         before = marts(connection, without=set())
-    done = engage(replayed, "replay", "oulad", str(oulad.FOLDER), **PROFILE)
+    done = engage(replayed, "replay", "oulad", str(oulad.FOLDER), **OULAD_PROFILE)
     assert done.returncode == 0, done.stdout + done.stderr
     with warehouse_of(replayed) as connection:
         assert marts(connection, without=set()) == before
