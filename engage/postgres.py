@@ -36,7 +36,8 @@ SERVER_OPTIONS = {
     "log_min_error_statement": "panic",
     "timezone": "UTC",
 }
-_PR_SET_PDEATHSIG, _PR_SET_KEEPCAPS, _PR_CAP_AMBIENT = 1, 8, 47
+_PR_SET_PDEATHSIG, _PR_SET_SECUREBITS, _PR_CAP_AMBIENT = 1, 28, 47
+_NO_SETUID_FIXUP = 1 << 2
 _CAP_DAC_OVERRIDE = 1
 
 
@@ -215,7 +216,8 @@ def _demote(user: pwd.struct_passwd | None, die_with_parent: bool = False) -> Ca
     def before_exec() -> None:
         if user is not None:
             if libc is not None:
-                libc.prctl(_PR_SET_KEEPCAPS, 1, 0, 0, 0)
+                # Keeps capabilities over setuid, and lets access(2), by which initdb looks for its programs, see them.
+                libc.prctl(_PR_SET_SECUREBITS, _NO_SETUID_FIXUP, 0, 0, 0)
             os.setgroups([])
             os.setgid(user.pw_gid)
             os.setuid(user.pw_uid)
