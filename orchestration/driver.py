@@ -40,8 +40,8 @@ def tick(
             continue
         memory, key = instance.daemon_cursor_storage, f"engage/driver/{sensor.name}"
         cursor = memory.get_cursor_values({key}).get(key)
-        context = dg.build_sensor_context(instance, cursor, resources=defs.resources, sensor_name=sensor.name)
-        answer = sensor(context)
+        with dg.build_sensor_context(instance, cursor, resources=defs.resources, sensor_name=sensor.name) as context:
+            answer = sensor(context)
         assert isinstance(answer, dg.SensorResult)  # noqa: S101
         for request in answer.run_requests or []:
             # The tag by which the UI knows who asked.

@@ -1,5 +1,6 @@
 """A small installation of its own per test: two sources over real SFTP, a real warehouse, real Dagster storage."""
 
+import gc
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
@@ -36,6 +37,14 @@ def configuration(tmp_path_factory: pytest.TempPathFactory) -> Path:
         content = {"description": name, "expectations": rules}
         (folder / "expectations" / f"{name}.yaml").write_text(yaml.safe_dump(content))
     return folder
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_in_dagster() -> Iterator[None]:
+    """Fail the test that leaves an instance behind in Dagster's global state, not the one that stumbles over it."""
+    yield
+    gc.collect()
+    dg.Definitions().get_repository_def()
 
 
 @pytest.fixture

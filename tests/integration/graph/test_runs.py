@@ -134,7 +134,8 @@ def test_an_unreachable_server_is_a_skipped_tick_and_a_changed_host_key_a_red_on
     sensor = installation.defs.resolve_sensor_def("gates_arrivals")
     with monkeypatch.context() as patch:
         patch.setenv("CAMPUS_SFTP_PORT", "1")
-        answer = sensor(dg.build_sensor_context(installation.instance, resources=installation.defs.resources))
+        with dg.build_sensor_context(installation.instance, resources=installation.defs.resources) as context:
+            answer = sensor(context)
     assert isinstance(answer, dg.SensorResult)
     assert "Not reachable now" in str(answer.skip_reason)
     known_hosts = installation.served.parent / "keys" / "known_hosts"
@@ -178,7 +179,9 @@ def test_scores_are_asked_for_hourly_while_a_week_waits(fed: Installation) -> No
     assert schedule.cron_schedule == "0 8-23 * * 1,2"
 
     def answer() -> object:
-        return schedule(dg.build_schedule_context(fed.instance, resources=fed.defs.resources))
+        # Left to the garbage collector, a context takes Dagster's global state with it at some later moment.
+        with dg.build_schedule_context(fed.instance, resources=fed.defs.resources) as context:
+            return schedule(context)
 
     def why() -> str:
         said = answer()
