@@ -134,13 +134,12 @@ class Publisher:
                 touched |= self._append() if self._source.relation == "append" else self._replace()
                 if self._source.record == "students":
                     identity.take(self._sql)
-            if self._source.kind.names_student:
-                self._sql.run(
-                    "insert into ops.touched_day (source_id, day) select %(source)s, unnest(%(days)s::date[])"
-                    # Takes the row's lock: who claims the day waits for us, and rebuilds it with our rows.
-                    " on conflict (source_id, day, is_claimed) do update set touched_at = now()",
-                    days=list(touched),
-                )
+            self._sql.run(
+                "insert into ops.touched_day (source_id, day) select %(source)s, unnest(%(days)s::date[])"
+                # Takes the row's lock: who claims the day waits for us, and rebuilds it with our rows.
+                " on conflict (source_id, day, is_claimed) do update set touched_at = now()",
+                days=list(touched),
+            )
             accepted = found.good if may_be_seen else 0
             state = ledger.enter(self._sql, loaded, verdict, found, accepted)
         return Published(state, accepted, found.bad, len(touched))

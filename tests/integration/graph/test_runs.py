@@ -60,6 +60,15 @@ def test_a_delivery_becomes_daily_activity_and_numbers_in_the_ui(fed: Installati
     assert fed.query(DAILY) == before
 
 
+def test_a_roster_alone_changes_who_is_a_student(fed: Installation) -> None:
+    fed.deliver("roster_20261010.csv", [*ROSTER, "S999,New,Student,999"])
+    results = fed.tick()
+    assert faults(*results) == ""
+    assert [result.job_def.name for result in results] == ["ingest_roster", "daily_marts"]
+    assert fed.query("select count(*) from marts.student where student_id = 'S999'") == [(1,)]
+    assert fed.query("select * from ops.touched_day") == []
+
+
 def test_one_score_asked_for_alone_is_not_built_alone(fed: Installation) -> None:
     job = fed.defs.resolve_job_def("weekly_scores")
     only = [dg.AssetKey(["marts", "weekly_score"])]

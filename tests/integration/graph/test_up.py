@@ -1,6 +1,7 @@
 """The webserver and the daemon as a user starts and ends them: real processes, nothing left behind."""
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -11,16 +12,6 @@ from pathlib import Path
 import httpx
 import pytest
 
-STARTED = """
-import sys
-from engage import runtime
-from engage.settings import Settings
-from orchestration.up import services
-with runtime.running(Settings.from_environment()) as run, services(run, int(sys.argv[1])) as running:
-    print(running.url, flush=True)
-    while not running.wait(1):
-        pass
-"""
 QUERY = """{ repositoriesOrError { ... on RepositoryConnection { nodes { location { name }
     sensors { name sensorState { status } } jobs { name } } } } }"""
 
@@ -45,13 +36,14 @@ def test_the_ui_loads_the_graph_and_ends_with_all_it_started(
     marker = f"ENGAGE_TEST_UP={how.name}-{os.getpid()}"
     name, _, value = marker.partition("=")
     settings = {"ENGAGE_HOME": str(home), "ENGAGE_DATABASE_URL": database_url, "ENGAGE_DAGSTER_URL": dagster_url}
-    environment = {**os.environ, **settings, name: value, "CAMPUS_VLE_START": "2026-10-01"}
+    environment = {**os.environ, **settings, name: value, "CAMPUS_VLE_START": "2026-10-01", "PYTHONUNBUFFERED": "1"}
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
-    command = [sys.executable, "-c", STARTED, str(port)]
+    command = [str(Path(sys.executable).parent / "engage"), "up", "--no-campus", "--port", str(port)]
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
-        url = process.stdout.readline().strip()
+        said = next(line for line in process.stdout if "The Dagster UI" in line)
+        url = re.findall(r"http://\S+", said)[0]
         answer = httpx.post(f"{url}/graphql", json={"query": QUERY}, timeout=60, trust_env=False).json()
         (repository,) = answer["data"]["repositoriesOrError"]["nodes"]
         assert repository["location"]["name"] == "engage"
