@@ -10,7 +10,7 @@ from typing import cast
 
 from psycopg import sql
 
-from engage import identity, ledger, partitions
+from engage import identity, ledger, partitions, precedence
 from engage.audit import Verdict
 from engage.landing import Delivery
 from engage.ledger import Found
@@ -19,10 +19,6 @@ from engage.sources import Source
 from engage.statements import Statements
 from engage.suites import Suite
 from engage.warehouse import Connection
-
-_IS_NEWER = sql.SQL(
-    "(newer.version_at, newer.name, newer.content_hash) > (mine.version_at, mine.name, mine.content_hash)"
-)
 
 LONGEST = 400
 """Days that a delivery may name."""
@@ -69,7 +65,7 @@ class Publisher:
             good=sql.SQL(" and ".join(rule.condition for rule in suite.row_rules)),
             columns=sql.SQL(", ").join(map(sql.Identifier, columns)),
             values=sql.SQL(", ").join(map(sql.Identifier, columns.values())),
-            is_newer=_IS_NEWER,
+            is_newer=precedence.IS_NEWER,
             time=sql.SQL(f'"{record.day_of}"' if record.day_of else "null::timestamptz"),
         )
 
@@ -126,9 +122,9 @@ class Publisher:
                 "update ops.batch set state = %(state)s where batch_id = %(batch)s",
                 state="published" if may_be_seen else "held",
             )
-            self._supersede(list(days))
+            precedence.supersede(self._sql, self._source, list(days))
             if batch.was_published and not may_be_seen:
-                self._reinstate(list(days))
+                precedence.reinstate(self._sql, list(days))
             ledger.quarantine(self._sql, self._source, self._suite, loaded, found)
             if may_be_seen:
                 touched |= self._append() if self._source.relation == "append" else self._replace()
@@ -152,11 +148,28 @@ class Publisher:
             span = min((delivery.last_day - delivery.first_day).days + 1, LONGEST)
             named = {delivery.first_day + timedelta(days=n): True for n in range(span)}
         is_append = self._source.relation == "append"
+        # Part of a day: whatever becomes of the window, without it the day is not whole.
+        begun = dict.fromkeys(self._days_begun(), False)
         if loaded is None or (named and not is_append):
-            return named
+            return begun | named
         # A file that does not name its days is complete for those in it; an API window only for those that end in it.
         found = self._sql.run("select distinct day from {rows} where {good}")
-        return {cast(date, day): not is_append for (day,) in found} | named
+        return begun | {cast(date, day): not is_append for (day,) in found} | named
+
+    def _days_begun(self) -> set[date]:
+        """Return the local days that an API window touches."""
+        return self._sql.dates(
+            """
+            select generate_series(
+                (window_start at time zone time_zone)::date,
+                least(((window_end - interval '1 microsecond') at time zone time_zone)::date,
+                    (window_start at time zone time_zone)::date + %(longest)s),
+                '1 day')::date
+            from ops.delivery cross join ops.scoring_parameter
+            where delivery_id = %(delivery)s and window_start < window_end
+            """,
+            longest=LONGEST - 1,
+        )
 
     def _withdraw(self) -> set[date]:
         """Remove what an earlier attempt at this batch left; return the days on which rows went away."""
@@ -169,65 +182,6 @@ class Publisher:
             """
             with gone as (delete from {raw} where batch_id = %(batch)s and {day} = any(%(days)s) returning {day})
             select distinct {day} from gone
-            """,
-            days=days,
-        )
-
-    def _supersede(self, days: list[date]) -> None:
-        """Let the newest published version speak for each day, and close batches that speak for no day any more."""
-        if self._source.relation == "append":
-            # Published windows stand side by side; only a held one is made good by reading it again.
-            overtaken = sql.SQL("""
-                b.state = 'held' and exists (
-                    select from ops.batch as n
-                    inner join ops.delivery as newer using (delivery_id)
-                    where
-                        n.source_id = d.source_id and n.state = 'published' and {is_newer}
-                        and newer.window_start <= mine.window_start and newer.window_end >= mine.window_end
-                )""")
-        else:
-            overtaken = sql.SQL("""
-                d.day = any(%(days)s) and exists (
-                    select from ops.batch_day as other
-                    inner join ops.batch as n using (batch_id)
-                    inner join ops.delivery as newer using (delivery_id)
-                    where
-                        other.source_id = d.source_id and other.day = d.day and other.is_current
-                        and n.state = 'published' and {is_newer}
-                )""")
-        found = self._sql.run(
-            """
-            update ops.batch_day as d set is_current = false
-            from ops.batch as b inner join ops.delivery as mine using (delivery_id)
-            where d.batch_id = b.batch_id and d.source_id = %(source)s and d.is_current and {overtaken}
-            returning d.batch_id
-            """,
-            days=days,
-            overtaken=overtaken.format(is_newer=_IS_NEWER),
-        )
-        if found:
-            self._sql.run(
-                """
-                with closed as (
-                    update ops.batch as b set state = 'superseded'
-                    where
-                        b.batch_id = any(%(batches)s)
-                        and not exists (select from ops.batch_day as d where d.batch_id = b.batch_id and d.is_current)
-                    returning b.batch_id
-                )
-                update quarantine.row as q set state = 'superseded' from closed where q.batch_id = closed.batch_id
-                """,
-                batches=[batch_id for (batch_id,) in found],
-            )
-
-    def _reinstate(self, days: list[date]) -> None:
-        """Let the batches that had to give way to this one, which passes no longer, be processed again."""
-        self._sql.run(
-            """
-            update ops.batch as b set is_stale = true from ops.batch_day as d
-            where
-                b.batch_id = d.batch_id and d.source_id = %(source)s and d.day = any(%(days)s) and not d.is_current
-                and b.batch_id <> %(batch)s
             """,
             days=days,
         )
