@@ -44,11 +44,14 @@ def warehouse_asset(manifest: Node, sources: dict[str, Source], settings: Settin
         failure = None
         with readable_failures(), contextlib.ExitStack() as stack:
             if weekly_too:
-                stack.enter_context(weekly.nothing_published(warehouse.address))
+                address, now = warehouse.address, clock.now()
+                stack.enter_context(configuration.in_force(address, settings.config, sources, now))
+                stack.enter_context(weekly.nothing_published(address))
             with warehouse.connect() as connection:
-                configuration.sync(connection, settings.config, sources, clock.now())
                 if weekly_too:
-                    context.log.info(f"{weekly.request_due_weeks(connection, clock.now())} weeks to score")
+                    context.log.info(f"{weekly.request_due_weeks(connection, now)} weeks to score")
+                else:
+                    configuration.sync(connection, settings.config, sources, clock.now())
             try:
                 results = dbt.run(
                     warehouse.address, ["build", "--select", *names, "--exclude", *left_out], settings.home

@@ -4,8 +4,10 @@ A configuration is named by its content: the same files give the same version an
 scoring.md and in the dbt models; nothing is computed here.
 """
 
+import contextlib
 import hashlib
 import json
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Literal, Self
@@ -17,6 +19,7 @@ from psycopg.types.json import Jsonb
 from pydantic import Field, ValidationError, model_validator
 
 from engage.sources import ConfigurationError, Source, Strict, explain
+from engage.warehouse import Connection, connect
 
 RosterAttribute = Literal[
     "programme_code", "faculty_code", "year_of_study", "mode", "entry_band", "cohort", "campus_residence"
@@ -56,6 +59,8 @@ class Scoring(Strict):
             raise ValueError(f"time_zone: {self.time_zone} is not a known time zone")
         if abs(sum(self.category_weights.values()) - 1) > 1e-9 or min(self.category_weights.values()) < 0:
             raise ValueError("category_weights: must be shares that add up to 1")
+        if not self.week_weights or self.week_weights[0] <= 0 or min(self.week_weights) < 0:
+            raise ValueError("week_weights: the week itself needs a weight above 0, and none may be below 0")
         if len({level.name for level in self.peer_levels}) < len(self.peer_levels):
             raise ValueError("peer_levels: two levels have the same name")
         return self
@@ -85,9 +90,21 @@ def version_of(scoring: Scoring, sources: dict[str, Source]) -> tuple[str, dict[
     return hashlib.sha256(canonical.encode()).hexdigest()[:12], content
 
 
-def sync(
-    connection: psycopg.Connection[tuple[object, ...]], config: Path, sources: dict[str, Source], now: datetime
-) -> str:
+@contextlib.contextmanager
+def in_force(url: str, config: Path, sources: dict[str, Source], now: datetime) -> Iterator[None]:
+    """Write the configuration, and let nobody write another meanwhile: one week is scored by one configuration."""
+    with connect(url, autocommit=True) as connection:
+        connection.execute("select pg_advisory_lock(hashtext('engage.configuration'))")
+        sync(connection, config, sources, now)
+        yield
+
+
+def is_known(connection: Connection) -> bool:
+    """Say whether a configuration was ever written."""
+    return connection.execute("select from ops.scoring_parameter").fetchone() is not None
+
+
+def sync(connection: Connection, config: Path, sources: dict[str, Source], now: datetime) -> str:
     """Write the configuration in force to `ops`, in one transaction; return its version. Repeatable."""
     scoring = load_scoring(config)
     version, content = version_of(scoring, sources)

@@ -6,8 +6,8 @@ The questions that start a dbt run. The numbers themselves are made in dbt_proje
 import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime, time
-from typing import cast
+from datetime import datetime, time, timedelta
+from typing import LiteralString, cast
 
 from psycopg.rows import class_row
 
@@ -32,8 +32,22 @@ from teaching_weeks
 cross join ops.scoring_parameter as parameter
 where
     (week_start + 7 + %(due_at)s::time) at time zone parameter.time_zone <= %(now)s
-    and week_start + 6 >= (select min(day) from ops.coverage)
+    and week_start + 6 >= (
+        select min(day) from ops.coverage inner join ops.source using (source_id) where category is not null
+    )
+    and exists (select from raw.enrolments)
 """
+_ON_ITS_WAY = """
+select
+    (
+        select count(*) from ops.delivery left join ops.batch using (delivery_id)
+        where (state is null or state = 'loading') and landed_at > %(since)s
+    ) + (
+        select count(*) from ops.sighting where delivery_id is null and problem is null and seen_at > %(since)s
+    )
+"""
+WAITS_AT_MOST = timedelta(hours=12)
+"""For what has been seen or landed and is not through the gate: after that it is stuck, and keeps nobody waiting."""
 WAITING = f"""
 select count(*) from (
     (select week_start from ({_DUE}) as due except select week_start from ops.publication)
@@ -51,18 +65,29 @@ REFRESH = "update ops.publication set data_as_of = %(now)s, published_at = %(now
 
 def waiting_weeks(connection: Connection, now: datetime) -> int:
     """Return how many weeks are due and not scored, or still pending."""
-    row = connection.execute(WAITING, {"now": now, "due_at": DUE_AT}).fetchone()
-    return cast(int, row[0]) if row else 0
+    return _count(connection, WAITING, now)
+
+
+def on_its_way(connection: Connection, now: datetime) -> int:
+    """Return how many deliveries have been seen or landed of late and are not through the gate yet."""
+    return _count(connection, _ON_ITS_WAY, now)
 
 
 def request_due_weeks(connection: Connection, now: datetime) -> int:
     """Ask for the score of every ended teaching week that has none; return how many weeks are now pending.
 
-    Only weeks from the first covered day on. Weeks still pending (a killed run) are dated anew. Commits.
+    Only weeks from the first day covered by a source that counts, with a roster, and with nothing on its way: what is
+    published stays. Weeks still pending (a killed run) are dated anew. Commits.
     """
     with connection.transaction():
-        connection.execute(REQUEST, {"now": now, "due_at": DUE_AT})
+        if not on_its_way(connection, now):
+            connection.execute(REQUEST, {"now": now, "due_at": DUE_AT})
         return connection.execute(REFRESH, {"now": now}).rowcount
+
+
+def _count(connection: Connection, query: LiteralString, now: datetime) -> int:
+    row = connection.execute(query, {"now": now, "due_at": DUE_AT, "since": now - WAITS_AT_MOST}).fetchone()
+    return cast(int, row[0]) if row else 0
 
 
 @contextlib.contextmanager

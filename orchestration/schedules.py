@@ -28,8 +28,11 @@ def all_schedules(time_zone: str) -> list[dg.ScheduleDefinition]:
             return dg.SkipReason("A run of the weekly scores is still in progress.")
         with readable_failures(), warehouse.connect() as connection:
             waiting = weekly.waiting_weeks(connection, clock.now())
+            on_its_way = weekly.on_its_way(connection, clock.now())
         if not waiting:
             return dg.SkipReason("Every week that is due has been scored.")
+        if on_its_way:
+            return dg.SkipReason(f"{waiting} weeks wait for {on_its_way} deliveries that are not through the gate yet.")
         return dg.RunRequest(tags={"engage/why": f"{waiting} weeks to score"})
 
     return [

@@ -23,6 +23,7 @@ means as (
         )::double precision as metric
     from week_lags
     inner join metrics on week_lags.week_start = metrics.week_start
+    where week_lags.lag_weight > 0
     group by week_lags.scored_week, metrics.student_id, metrics.source_id
 ),
 

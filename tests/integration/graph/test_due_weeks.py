@@ -1,12 +1,13 @@
 """Which weeks are asked for, and when a source counts as late: questions to the ledger about time."""
 
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 
 import psycopg
 import pytest
 
-from engage import configuration, health, weekly
-from engage.settings import PROJECT
+from engage import configuration, health, runtime, weekly
+from engage.settings import PROJECT, Settings
 from engage.sources import Source
 from tests.integration.graph.kit import SOURCES
 
@@ -27,6 +28,11 @@ def ledger(warehouse: Connection) -> Connection:
             ('calendar', '2026-10-01', 2, 1, 'T1', 'teaching', '2026-10-07', '2026-11-01'),
             ('calendar', '2026-10-01', 2, 2, 'T1', 'reading', '2026-11-02', '2026-11-08')
         """
+    )
+    warehouse.execute("create table raw.roster partition of raw.enrolments for values in ('roster')")
+    warehouse.execute(
+        "insert into raw.enrolments (source_id, as_of_date, batch_id, row_number, student_id, status)"
+        " values ('roster', '2026-10-01', 3, 1, 's1', 'active')"
     )
     cover(warehouse, date(2026, 10, 13))
     return warehouse
@@ -85,6 +91,39 @@ def test_a_published_week_is_not_asked_for_again_and_a_pending_one_is_dated_anew
     assert rows == [("2026-10-12", "published", first), ("2026-10-19", "pending", later + timedelta(hours=1))]
 
 
+LATER = datetime(2026, 10, 19, 9, tzinfo=UTC)
+
+
+def test_no_week_is_due_without_a_roster(ledger: Connection) -> None:
+    ledger.execute("delete from raw.enrolments")
+    assert weekly.waiting_weeks(ledger, LATER) == weekly.request_due_weeks(ledger, LATER) == 0
+
+
+def test_no_week_is_due_before_a_source_that_counts_covers_a_day(ledger: Connection) -> None:
+    ledger.execute("update ops.source set category = null")
+    assert weekly.waiting_weeks(ledger, LATER) == weekly.request_due_weeks(ledger, LATER) == 0
+
+
+@pytest.mark.parametrize("gone_by", [timedelta(0), timedelta(hours=13)])
+@pytest.mark.parametrize(
+    "arrival",
+    [
+        "insert into ops.delivery (source_id, content_hash, name, size_bytes, version_at, landed_path, landed_at)"
+        " values ('gates', 'x', 'x', 1, %(at)s, 'x', %(at)s)",
+        "insert into ops.sighting (source_id, name, size_bytes, modified_at, seen_at)"
+        " values ('gates', 'x', 1, %(at)s, %(at)s)",
+    ],
+    ids=["landed", "seen"],
+)
+def test_a_week_waits_for_what_is_on_its_way_but_not_for_ever(
+    ledger: Connection, arrival: str, gone_by: timedelta
+) -> None:
+    ledger.execute(arrival.encode(), {"at": LATER - gone_by})
+    assert weekly.waiting_weeks(ledger, LATER) == 1
+    assert weekly.on_its_way(ledger, LATER) == (0 if gone_by else 1)
+    assert weekly.request_due_weeks(ledger, LATER) == (1 if gone_by else 0)
+
+
 @pytest.mark.parametrize(
     ("now", "quiet", "state", "hours"),
     [
@@ -130,6 +169,29 @@ def test_what_the_gate_has_not_finished_is_counted(ledger: Connection) -> None:
     ledger.execute("delete from ops.batch_day")
     ledger.execute("delete from ops.batch")
     assert health.unfinished(ledger, "gates") == 1
+
+
+def test_a_week_is_scored_by_one_configuration(ledger: Connection, database_url: str) -> None:
+    ledger.commit()
+    config, sources = PROJECT / "config", {"gates": GATES}
+    with configuration.in_force(database_url, config, sources, LATER):
+        ledger.execute("set local lock_timeout = '50ms'")
+        with pytest.raises(psycopg.errors.LockNotAvailable):
+            configuration.sync(ledger, PROJECT / "config" / "profiles" / "oulad", sources, LATER)
+        ledger.rollback()
+    configuration.sync(ledger, config, sources, LATER)
+
+
+def test_looking_at_an_installation_does_not_change_its_configuration(
+    ledger: Connection, database_url: str, dagster_url: str, home: Path
+) -> None:
+    ledger.commit()
+    version = "select config_version from ops.scoring_parameter"
+    before = ledger.execute(version).fetchone()
+    other = Settings(PROJECT / "config" / "profiles" / "oulad", home, database_url, str(home), dagster_url=dagster_url)
+    with runtime.running(other):
+        ledger.rollback()
+        assert ledger.execute(version).fetchone() == before
 
 
 def test_nothing_is_published_while_scores_are_made(ledger: Connection, database_url: str) -> None:
