@@ -3,15 +3,17 @@
 No message here repeats the value: it may be a secret.
 """
 
-import codecs
 import re
-from datetime import time
+from datetime import date, datetime, time
 from typing import Annotated
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, BeforeValidator, StringConstraints
 
 IN_ENVIRONMENT = re.compile(r"^\$\{([A-Z][A-Z0-9_]*)\}$")
+_DAY_PARTS, _TIME_PARTS = {"%d", "%m", "%Y", "%y"}, {"%H", "%M", "%S"}
+_WHOLE_DATES = (_DAY_PARTS - {"%y"}, _DAY_PARTS - {"%Y"})
+_TWO_DAYS = (date(2026, 10, 31), date(2025, 2, 3))
 
 
 def _only_from_environment(value: str) -> str:
@@ -40,9 +42,55 @@ def _zone(value: str) -> str:
 
 def _encoding(value: str) -> str:
     try:
-        codecs.lookup(value)
-    except LookupError as error:
+        # Knows the name, and that it is one of texts: base64 is a codec too.
+        "a".encode(value)
+    except (LookupError, ValueError) as error:
         raise ValueError("is not the name of an encoding, such as utf-8-sig or latin-1") from error
+    return value
+
+
+def _one_character(value: str) -> str:
+    # What COPY takes.
+    if len(value) != 1 or not value.isascii() or value in "\0\r\n":
+        raise ValueError("must be one ASCII character, and no line end")
+    return value
+
+
+def _closing_line(value: str) -> str:
+    try:
+        is_idle = re.search(value, "") is not None
+    except re.error as error:
+        raise ValueError(f"is not a regular expression: {error}") from error
+    if is_idle:
+        raise ValueError("would take any line for the closing one: it matches the empty text")
+    return value
+
+
+def _date_format(value: str) -> str:
+    if value in ("iso8601", "epoch_s"):
+        return value
+    parts = re.findall(r"%.?", value)
+    if not parts or set(parts) - _DAY_PARTS - _TIME_PARTS:
+        raise ValueError("must be iso8601, epoch_s, or made of %d %m %Y %y %H %M %S")
+    if len(set(parts)) < len(parts) or set(parts) - _TIME_PARTS not in _WHOLE_DATES:
+        raise ValueError("needs %d, %m and one of %Y and %y, each part at most once")
+    return value
+
+
+def _day_format(value: str) -> str:
+    try:
+        # Two days, so that a format without day or month is found out.
+        is_good = all(datetime.strptime(f"{day:{value}}", value).date() == day for day in _TWO_DAYS)
+    except (ValueError, re.error):
+        is_good = False
+    if not is_good:
+        raise ValueError("must name a day for strptime, such as %Y%m%d")
+    return value
+
+
+def _port(value: int | str) -> int | str:
+    if not IN_ENVIRONMENT.match(str(value)) and not (str(value).isdecimal() and 0 < int(value) < 65536):
+        raise ValueError("must be a number from 1 to 65535, or ${ENV_NAME}")
     return value
 
 
@@ -64,6 +112,11 @@ Filled = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 Secret = Annotated[str, AfterValidator(_only_from_environment)]
 NamePattern = Annotated[str, AfterValidator(_names_days)]
 ZoneName = Annotated[str, AfterValidator(_zone)]
+Character = Annotated[str, AfterValidator(_one_character)]
+ClosingLine = Annotated[str, AfterValidator(_closing_line)]
+DateFormat = Annotated[str, AfterValidator(_date_format)]
+DayFormat = Annotated[str, AfterValidator(_day_format)]
+Port = Annotated[int | str, AfterValidator(_port)]
 Encoding = Annotated[str, AfterValidator(_encoding)]
 ClockTime = Annotated[time, BeforeValidator(_clock_time)]
 YamlWords = BeforeValidator(_words)

@@ -12,8 +12,8 @@ from typing import Annotated, Literal, Self
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from engage import source_values as values
 from engage.records import IDENTITY_KINDS, RECORDS, Record
-from engage.source_values import IN_ENVIRONMENT, ClockTime, Encoding, Filled, NamePattern, Secret, YamlWords, ZoneName
 
 
 class ConfigurationError(Exception):
@@ -31,7 +31,7 @@ def resolve(value: str) -> str:
 
     Raises ConfigurationError when the variable is not set.
     """
-    if not (match := IN_ENVIRONMENT.match(value)):
+    if not (match := values.IN_ENVIRONMENT.match(value)):
         return value
     if (found := os.environ.get(match[1])) is None:
         raise ConfigurationError(f"the environment variable {match[1]} is not set")
@@ -43,16 +43,16 @@ class Sftp(Strict):
 
     kind: Literal["sftp"]
     host: str
-    port: str | int = 22
+    port: values.Port = 22
     username: str
-    private_key: Secret
+    private_key: values.Secret
     """Path of the key file."""
     known_hosts: str
     """Path of an OpenSSH known_hosts file."""
     folder: str
-    pattern: NamePattern
+    pattern: values.NamePattern
     """Regular expression that a whole file name must match; the groups `from` and `to` (or `day`) name its days."""
-    day_format: str = "%Y%m%d"
+    day_format: values.DayFormat = "%Y%m%d"
     settled: Literal["two_looks", "done_file"] = "two_looks"
     """When a file is whole: same size and time on two looks, or once `<name>.done` stands beside it."""
 
@@ -74,18 +74,18 @@ class Rest(Strict):
     kind: Literal["rest"]
     base_url: str
     path: str
-    token: Secret
+    token: values.Secret
     items_key: str | None = None
     """Dotted path of the list in the body; None: the body is the list."""
     window_from: str = "from"
     window_to: str = "to"
     window: timedelta = Field(default=timedelta(days=1), gt=timedelta())
-    start: date | Secret | None = None
+    start: date | values.Secret | None = None
     """First day to ask for, or the variable that says it; None: `enabled_from`."""
     paging: Paging
     parameters: dict[str, str] = {}
-    timeout_s: float = 30.0
-    max_attempts: int = 6
+    timeout_s: float = Field(default=30, gt=0)
+    max_attempts: int = Field(default=6, gt=0)
 
 
 class FileDrop(Strict):
@@ -93,8 +93,8 @@ class FileDrop(Strict):
 
     kind: Literal["file_drop"]
     folder: str
-    pattern: NamePattern
-    day_format: str = "%Y%m%d"
+    pattern: values.NamePattern
+    day_format: values.DayFormat = "%Y%m%d"
     settled: Literal["two_looks", "done_file"] = "two_looks"
 
 
@@ -106,8 +106,8 @@ class Column(Strict):
 
     name: str
     """Heading of the column, or dotted path into a JSON item."""
-    formats: list[str] = []
-    """strptime-like (%d %m %Y %H %M %S), `iso8601` or `epoch_s`, for dates and times; the first that fits is taken."""
+    formats: list[values.DateFormat] = []
+    """Of dates and times: made of %d %m %Y %y %H %M %S, `iso8601` or `epoch_s`; the first that fits is taken."""
     true: list[str] = ["true", "True", "TRUE", "1", "yes", "Yes", "YES", "Y", "y"]
     false: list[str] = ["false", "False", "FALSE", "0", "no", "No", "NO", "N", "n"]
     decimal: Literal[".", ","] = "."
@@ -117,9 +117,15 @@ class Drop(Strict):
     """Rows that are not about what the source is for (exits, visitors, somebody else acting): left out and counted."""
 
     column: str
-    equals: list[str] = []
+    equals: list[values.Filled] = []
     not_null: bool = False
     reason: str
+
+    @model_validator(mode="after")
+    def _drops_something(self) -> Self:
+        if not self.equals and not self.not_null:
+            raise ValueError("needs equals, or not_null: true; this drops nothing")
+        return self
 
 
 class Collapse(Strict):
@@ -132,13 +138,19 @@ class Format(Strict):
     """How the bytes read."""
 
     kind: Literal["csv", "jsonl"]
-    encoding: Encoding = "utf-8-sig"
-    delimiter: str = ","
-    quote: str = '"'
-    time_zone: ZoneName = "Europe/London"
+    encoding: values.Encoding = "utf-8-sig"
+    delimiter: values.Character = ","
+    quote: values.Character = '"'
+    time_zone: values.ZoneName = "Europe/London"
     """Zone of times that carry none."""
-    footer: str | None = None
+    footer: values.ClosingLine | None = None
     """Regular expression of a line to leave out at the end of the file (totals)."""
+
+    @model_validator(mode="after")
+    def _distinct(self) -> Self:
+        if self.delimiter == self.quote:
+            raise ValueError("delimiter and quote must differ")
+        return self
 
 
 class Freshness(Strict):
@@ -158,7 +170,7 @@ class Freshness(Strict):
 class Owner(Strict):
     """Who answers for the source."""
 
-    name: Filled
+    name: values.Filled
     email: str = Field(pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$")
     escalate_after_h: float = 72
 
@@ -166,8 +178,8 @@ class Owner(Strict):
 class Privacy(Strict):
     """Why the university may hold this data, and for how long."""
 
-    lawful_basis: Filled
-    dpia_reference: Filled
+    lawful_basis: values.Filled
+    dpia_reference: values.Filled
     retention_days: int = Field(gt=0)
 
 
@@ -182,7 +194,7 @@ class Source(Strict):
     relation: Literal["append", "replace_days", "snapshot"]
     transport: Transport
     format: Format
-    columns: dict[str, Annotated[Column, YamlWords]]
+    columns: dict[str, Annotated[Column, values.YamlWords]]
     """Canonical field -> where it comes from."""
     expected_columns: list[str] | None = None
     """Every heading the file has when all is well; None: those of `columns`."""
@@ -190,14 +202,16 @@ class Source(Strict):
     drop: list[Drop] = []
     collapse: Collapse | None = None
     cadence: Literal["several_a_day", "daily", "weekly", "termly"] = "daily"
-    delivered_at: ClockTime = time(6, 0)
+    delivered_at: values.ClockTime = time(6, 0)
     """When the data of a day is there on the next, in `format.time_zone`; an API window is not asked for earlier."""
     freshness: Freshness = Freshness()
     category: Literal["attendance", "vle", "library_access", "other"] | None = None
     weight: float | None = Field(default=None, gt=0)
     digital: bool = False
     enabled_from: date | None = None
+    """First local day that the weekly score uses; the source is collected before, too."""
     disabled_from: date | None = None
+    """From the beginning of this local day nothing is collected, and no day from it on is scored."""
     owner: Owner
     privacy: Privacy
 
@@ -223,14 +237,20 @@ class Source(Strict):
         for name, column in self.columns.items():
             if fields[name].type in ("date", "timestamp") and not column.formats:
                 raise ValueError(f"columns.{name}.formats: required for a {fields[name].type}")
+            if fields[name].type == "date" and "epoch_s" in column.formats:
+                raise ValueError(f"columns.{name}.formats: epoch_s is a time; {name} is a date")
         if (self.record in ("activity", "attendance")) != (self.category is not None):
             raise ValueError("category: required for activity and attendance, meaningless for others")
         if (self.relation == "snapshot") != (self.kind.day_of is None):
             raise ValueError(f"relation: {self.relation} does not fit the record {self.record}")
         if self.relation == "append" and "event_id" not in self.columns:
             raise ValueError("relation: append needs the column event_id")
+        if isinstance(self.transport, Rest) and self.format.kind != "jsonl":
+            raise ValueError(f"format.kind: an API delivers jsonl, not {self.format.kind}")
         if isinstance(self.transport, Rest) and self.transport.start is None and self.enabled_from is None:
             raise ValueError("transport.start: required while enabled_from is empty")
+        if self.enabled_from and self.disabled_from and self.disabled_from < self.enabled_from:
+            raise ValueError("disabled_from: must not be before enabled_from")
         if self.identified_by not in IDENTITY_KINDS:
             raise ValueError(f"identified_by: must be one of {', '.join(IDENTITY_KINDS)}")
         return self

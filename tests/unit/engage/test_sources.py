@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from engage import typed_pass
 from engage.sources import ConfigurationError, Rest, load_source, load_sources, resolve
 
 GATE = r"""
@@ -95,6 +96,32 @@ def test_a_good_file_is_read(write: Write) -> None:
         ("id: gate", "id: door", "id", "must be gate, like the file"),
         ("title:", "freshness: {warn_after_h: 72}\ntitle:", "freshness", "warn_after_h must not be larger"),
         ("title:", "identified_by: shoe_size\ntitle:", "identified_by", "must be one of student_id"),
+        ("%d/%m/%Y %H:%M:%S", "%d %b %Y", "columns.occurred_at.formats.0", "must be iso8601, epoch_s, or made of %d"),
+        ("%d/%m/%Y %H:%M:%S", "iso", "columns.occurred_at.formats.0", "must be iso8601, epoch_s, or made of %d"),
+        ("%d/%m/%Y %H:%M:%S", "%m/%Y", "columns.occurred_at.formats.0", "needs %d, %m and one of %Y and %y"),
+        ("%d/%m/%Y %H:%M:%S", "%d/%m/%Y %H:%m", "columns.occurred_at.formats.0", "each part at most once"),
+        ("%d/%m/%Y %H:%M:%S", "%d/%m/%Y%", "columns.occurred_at.formats.0", "must be iso8601, epoch_s, or made of %d"),
+        ("kind: csv", "kind: csv\n  delimiter: ;;", "format.delimiter", "must be one ASCII character"),
+        ("kind: csv", "kind: csv\n  delimiter: ''", "format.delimiter", "must be one ASCII character"),
+        ("kind: csv", "kind: csv\n  delimiter: §", "format.delimiter", "must be one ASCII character"),
+        ("kind: csv", 'kind: csv\n  quote: "\\n"', "format.quote", "must be one ASCII character"),
+        ("kind: csv", "kind: csv\n  quote: ''", "format.quote", "must be one ASCII character"),
+        ("kind: csv", "kind: csv\n  delimiter: '\"'", "format", "delimiter and quote must differ"),
+        ("kind: csv", "kind: csv\n  footer: '('", "format.footer", "is not a regular expression"),
+        ("kind: csv", "kind: csv\n  footer: '^TOTAL|'", "format.footer", "would take any line for the closing one"),
+        ("kind: csv", "kind: csv\n  encoding: base64", "format.encoding", "is not the name of an encoding"),
+        ("kind: csv", "kind: csv\n  encoding: undefined", "format.encoding", "is not the name of an encoding"),
+        ("  folder: /out", "  folder: /out\n  day_format: '%Q'", "transport.day_format", "must name a day"),
+        ("  folder: /out", "  folder: /out\n  day_format: '%Y%m'", "transport.day_format", "must name a day"),
+        ("  folder: /out", "  folder: /out\n  day_format: '%d%d'", "transport.day_format", "must name a day"),
+        ("${GATE_PORT}", "abc", "transport.port", "must be a number from 1 to 65535, or ${ENV_NAME}"),
+        ("${GATE_PORT}", "70000", "transport.port", "must be a number from 1 to 65535, or ${ENV_NAME}"),
+        ("title:", "disabled_from: 2026-01-01\ntitle:", "disabled_from", "must not be before enabled_from"),
+        ("title:", "drop: [{column: D, reason: exits}]\ntitle:", "drop.0", "needs equals, or not_null: true"),
+        ("title:", "drop: [{column: D, equals: [' '], reason: e}]\ntitle:", "drop.0.equals.0", "at least 1 character"),
+        (SFTP, REST, "format.kind", "an API delivers jsonl, not csv"),
+        (SFTP, REST + "  timeout_s: 0\n", "transport.timeout_s", "greater than 0"),
+        (SFTP, REST + "  max_attempts: 0\n", "transport.max_attempts", "greater than 0"),
     ],
 )
 def test_a_wrong_file_is_refused_naming_file_and_key(write: Write, old: str, new: str, key: str, problem: str) -> None:
@@ -142,9 +169,10 @@ def test_a_file_that_is_not_text_is_refused(tmp_path: Path) -> None:
 
 
 def test_an_api_needs_a_first_day(write: Write) -> None:
+    api = GATE[1:].replace(SFTP, REST).replace("kind: csv", "kind: jsonl")
     with pytest.raises(ConfigurationError, match=r"transport.start: required while enabled_from is empty"):
-        load_source(write(GATE[1:], GATE[1:].replace(SFTP, REST).replace("enabled_from: 2026-10-01\n", "")))
-    transport = load_source(write(SFTP, REST)).transport
+        load_source(write(GATE[1:], api.replace("enabled_from: 2026-10-01\n", "")))
+    transport = load_source(write(GATE[1:], api)).transport
     assert isinstance(transport, Rest) and transport.window == timedelta(days=1)
 
 
@@ -156,6 +184,35 @@ def test_what_yaml_makes_of_unquoted_words_and_times_is_understood(write: Write)
     source = load_source(write(GATE, record))
     assert (source.columns["attended"].true, source.columns["attended"].false) == (["P"], ["A"])
     assert source.delivered_at == time(16, 30)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "latin-1", "utf-16", "cp1252"])
+def test_what_can_be_read_is_accepted(write: Write, encoding: str) -> None:
+    form = f"kind: csv\n  encoding: {encoding}\n  delimiter: '|'\n  quote: \"'\"\n  footer: '^TOTAL'"
+    assert load_source(write("kind: csv", form)).format.delimiter == "|"
+    for day_format in ("%d-%m-%y", "%d%b%Y", "%Y%j"):
+        load_source(write("  folder: /out", f"  folder: /out\n  day_format: '{day_format}'"))
+    for port in ("22", "'22'", "${PORT}"):
+        load_source(write("${GATE_PORT}", port))
+    load_source(write("enabled_from: 2026-10-01", "enabled_from: 2026-10-01\ndisabled_from: 2026-10-02"))
+
+
+def test_every_date_format_that_is_accepted_can_be_typed(write: Write) -> None:
+    for parts in ("%d/%m/%Y %H:%M:%S", "%y%m%d", "iso8601", "epoch_s"):
+        source = load_source(write("%d/%m/%Y %H:%M:%S", parts))
+        field = source.kind.fields["occurred_at"]
+        assert typed_pass.parsed("occurred_at", field, source.columns["occurred_at"])
+        assert typed_pass.prepared("c1", field, source.columns["occurred_at"])
+
+
+def test_epoch_seconds_are_no_date(tmp_path: Path) -> None:
+    days = "  starts_on: {name: s, formats: [epoch_s]}\n  ends_on: {name: e, formats: [iso8601]}\n"
+    term = GATE.replace("record: activity", "record: term_calendar").replace("replace_days", "snapshot")
+    term = term.replace("category: library_access\n", "")
+    start, end = term.index("  student_ref"), term.index("enabled_from")
+    (tmp_path / "gate.yaml").write_text(term[:start] + "  term_code: {name: t}\n" + days + term[end:])
+    with pytest.raises(ConfigurationError, match=r"columns.starts_on.formats: epoch_s is a time; starts_on is a date"):
+        load_source(tmp_path / "gate.yaml")
 
 
 def test_rosters_come_first_and_an_empty_folder_is_an_error(tmp_path: Path, write: Write) -> None:
