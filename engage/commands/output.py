@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import click
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -29,9 +30,10 @@ def show(rows: Sequence[dict[str, object]], as_json: bool, nothing: str) -> None
         table = Table(box=None, pad_edge=False, header_style="bold")
         for name in rows[0]:
             numeric = all(isinstance(row[name], int | float | Decimal) or row[name] is None for row in rows)
-            table.add_column(name.replace("_", " "), justify="right" if numeric else "left")
+            table.add_column(Text(name.replace("_", " ")), justify="right" if numeric else "left")
         for row in rows:
-            table.add_row(*("" if value is None else _text(value) for value in row.values()))
+            # As Text: a plain string would be read as markup.
+            table.add_row(*(Text("" if value is None else _text(value)) for value in row.values()))
         # Piped into a file or a log there is no terminal whose width would matter.
         Console(width=None if sys.stdout.isatty() else 180).print(table)
 
