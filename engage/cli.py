@@ -7,6 +7,7 @@ import sys
 
 import click
 import psycopg
+import sqlalchemy.exc
 
 from engage.commands.batches import batch
 from engage.commands.sources import source
@@ -59,6 +60,18 @@ def main() -> None:
     except (ConfigurationError, PostgresError) as error:
         click.echo(str(error), err=True)
         sys.exit(2)
-    except psycopg.OperationalError as error:
-        click.echo(f"the warehouse does not answer: {str(error).splitlines()[0]}", err=True)
+    except (psycopg.Error, sqlalchemy.exc.SQLAlchemyError) as error:
+        click.echo(_of_the_warehouse(error), err=True)
         sys.exit(1)
+    except OSError as error:
+        click.echo(f"{error.filename}: {error.strerror}" if error.filename else str(error), err=True)
+        sys.exit(1)
+
+
+def _of_the_warehouse(error: Exception) -> str:
+    """Return a line about a database error. Its text may quote a row, unless the server could not be reached at all."""
+    cause = getattr(error, "orig", None) or error
+    code = getattr(cause, "sqlstate", None) or getattr(cause, "pgcode", None)
+    if isinstance(error, psycopg.OperationalError | sqlalchemy.exc.OperationalError) and not code:
+        return f"the warehouse does not answer: {str(cause).splitlines()[0]}"
+    return f"the warehouse refused: {type(cause).__name__} (SQLSTATE {code or 'unknown'})"

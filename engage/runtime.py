@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from engage import clock, configuration, dbt, postgres, warehouse
 from engage.settings import Settings
-from engage.sources import load_sources
+from engage.sources import ConfigurationError, load_sources
 
 # The storage address comes from the environment, so that no password lies in a file.
 DAGSTER_YAML = """\
@@ -63,7 +63,14 @@ def running(settings: Settings) -> Iterator[Runtime]:
     Without a database URL the embedded Postgres runs meanwhile. The environment is as before on leaving.
     Raises ConfigurationError, PostgresError, psycopg.OperationalError.
     """
-    sources = load_sources(settings.config)
+    # What can be known to be wrong is said before anything is started or made.
+    sources, now = load_sources(settings.config), clock.now()
+    if settings.database_url:
+        dbt.environment(settings.database_url)
+    try:
+        settings.home.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigurationError(f"ENGAGE_HOME: {settings.home}: cannot be made ({error.strerror})") from None
     with contextlib.ExitStack() as stack:
         if (url := settings.database_url) is None:
             server = stack.enter_context(postgres.running(settings.home / "postgres"))
@@ -74,7 +81,7 @@ def running(settings: Settings) -> Iterator[Runtime]:
         dagster_url = settings.dagster_url or warehouse.ensure_database(url, beside)
         warehouse.migrate(url)
         with warehouse.connect(url) as connection:
-            configuration.sync(connection, settings.config, sources, clock.now())
+            configuration.sync(connection, settings.config, sources, now)
         stack.enter_context(_environment(settings, url, dagster_url))
         yield Runtime(url, dagster_url, settings.home)
 

@@ -1,10 +1,19 @@
 """Where things are: the few environment variables of contracts.md, read in one place. No defaults live elsewhere."""
 
+import contextlib
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
+
+from engage.sources import ConfigurationError
 
 PROJECT = Path(__file__).parent.parent
+# Stricter than libpq, which takes part of an unescaped password for host or port, and quotes it when that fails.
+_POSTGRES_URL = re.compile(
+    r"postgres(?:ql)?(?P<rest>://(?:(?:[^@/?#%]|%(?!00)[0-9A-Fa-f]{2})*@)?[^@/?#]*/[^@/?#]+(?:\?[^#]*)?)"
+)
 
 
 @dataclass(frozen=True)
@@ -27,12 +36,28 @@ class Settings:
 
     @classmethod
     def from_environment(cls) -> "Settings":
-        """Read the environment; relative folders are taken from the checkout, whatever the working folder."""
+        """Read the environment; relative folders are taken from the checkout, whatever the working folder.
+
+        Raises ConfigurationError for an address that is none.
+        """
         home = PROJECT / os.environ.get("ENGAGE_HOME", ".engage")
         return cls(
             config=PROJECT / os.environ.get("ENGAGE_CONFIG", "config"),
             home=home,
-            database_url=os.environ.get("ENGAGE_DATABASE_URL") or None,
+            database_url=_postgres_url("ENGAGE_DATABASE_URL"),
             landing_url=os.environ.get("ENGAGE_LANDING_URL") or str(home / "landing"),
-            dagster_url=os.environ.get("ENGAGE_DAGSTER_URL") or None,
+            dagster_url=_postgres_url("ENGAGE_DAGSTER_URL"),
         )
+
+
+def _postgres_url(variable: str) -> str | None:
+    """Return the address that a variable holds. An error never quotes it: it holds a password."""
+    if not (said := os.environ.get(variable)):
+        return None
+    with contextlib.suppress(ValueError):
+        # Asking for the port checks it.
+        if (match := _POSTGRES_URL.fullmatch(said)) and urlsplit(said).port != 0:
+            return f"postgresql{match['rest']}"
+    raise ConfigurationError(
+        f"{variable}: must read postgresql://user:password@host:port/database; in a password, @ is %40, / is %2F"
+    )

@@ -8,6 +8,8 @@ import sqlalchemy
 from alembic import command
 from alembic.config import Config
 
+from engage.sources import ConfigurationError
+
 Connection = psycopg.Connection[tuple[object, ...]]
 
 
@@ -17,24 +19,47 @@ def connect(url: str, autocommit: bool = False) -> psycopg.Connection[tuple[obje
 
 
 def migrate(url: str) -> None:
-    """Create or upgrade the schemas that dbt does not own. Safe to run at any time, by several at once."""
+    """Create or upgrade the schemas that dbt does not own. Safe to run at any time, by several at once.
+
+    Raises ConfigurationError when the role may not.
+    """
     engine = sqlalchemy.create_engine(sqlalchemy_url(url))
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
-    with engine.begin() as connection:
-        connection.execute(sqlalchemy.text("select pg_advisory_xact_lock(hashtext('engage.migrate'))"))
-        connection.execute(sqlalchemy.text("create schema if not exists ops"))
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")
-    engine.dispose()
+    try:
+        with engine.begin() as connection:
+            connection.execute(sqlalchemy.text("select pg_advisory_xact_lock(hashtext('engage.migrate'))"))
+            connection.execute(sqlalchemy.text("create schema if not exists ops"))
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+    except sqlalchemy.exc.ProgrammingError as error:
+        if getattr(error.orig, "pgcode", None) != psycopg.errors.InsufficientPrivilege.sqlstate:
+            raise
+        name = urlsplit(url).path.removeprefix("/")
+        raise ConfigurationError(
+            f"ENGAGE_DATABASE_URL: its role may not create schemas in {name} or change those there: let it own them"
+        ) from None
+    finally:
+        engine.dispose()
 
 
 def ensure_database(server_url: str, name: str) -> str:
-    """Create database `name` on the server if it is not there; return its URL."""
-    with connect(with_database(server_url, "postgres"), autocommit=True) as connection:
+    """Create database `name` on the server if it is not there; return its URL.
+
+    Raises ConfigurationError when the role may not.
+    """
+    # A role may be let into its own database only; an address without one is the embedded server's.
+    url = server_url if urlsplit(server_url).path else with_database(server_url, "postgres")
+    with connect(url, autocommit=True) as connection:
         connection.execute("select pg_advisory_lock(hashtext('engage.ensure_database'))")
         if not connection.execute("select 1 from pg_database where datname = %s", [name]).fetchone():
-            connection.execute(psycopg.sql.SQL("create database {}").format(psycopg.sql.Identifier(name)))
+            try:
+                connection.execute(psycopg.sql.SQL("create database {}").format(psycopg.sql.Identifier(name)))
+            except psycopg.errors.InsufficientPrivilege:
+                raise ConfigurationError(
+                    f"the role may not create the database {name}: have it created with the role as its owner, "
+                    "or name another in ENGAGE_DAGSTER_URL"
+                ) from None
     return with_database(server_url, name)
 
 

@@ -6,6 +6,7 @@ from psycopg.rows import dict_row
 from engage import runtime, warehouse
 from engage.commands.output import json_option, show
 from engage.settings import Settings
+from engage.sources import load_sources
 
 LIST = """
 select
@@ -44,13 +45,17 @@ def batch() -> None:
 @batch.command("list")
 @click.option("--source", help="Only this source.")
 @click.option("--state", type=click.Choice(["loading", "published", "held", "superseded"]), help="Only in this state.")
-@click.option("--limit", default=50, show_default=True, help="The newest so many.")
+@click.option("--limit", type=click.IntRange(1, 2**63 - 1), default=50, show_default=True, help="The newest so many.")
 @json_option
 def list_batches(source: str | None, state: str | None, limit: int, as_json: bool) -> None:
     """List batches, newest first."""
     parameters = {"source": source, "state": state, "limit": limit}
-    with runtime.running(Settings.from_environment()) as run, warehouse.connect(run.url) as connection:
+    settings = Settings.from_environment()
+    with runtime.running(settings) as run, warehouse.connect(run.url) as connection:
         rows = connection.cursor(row_factory=dict_row).execute(LIST, parameters).fetchall()
+    # A source whose file is gone keeps its batches.
+    if not rows and source is not None and source not in (known := load_sources(settings.config)):
+        raise click.UsageError(f"there is no source {source}; there are {', '.join(sorted(known))}")
     show(rows, as_json, "no batch yet")
 
 

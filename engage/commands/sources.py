@@ -4,7 +4,7 @@ import click
 
 from engage.commands.output import json_option, show
 from engage.settings import Settings
-from engage.sources import ConfigurationError, load_source
+from engage.sources import ConfigurationError, load_source, load_sources
 from engage.suites import load_suite
 
 
@@ -17,7 +17,6 @@ def source() -> None:
 @json_option
 def list_sources(as_json: bool) -> None:
     """List the sources with their owner, transport and record."""
-    settings = Settings.from_environment()
     rows: list[dict[str, object]] = [
         {
             "source": s.id,
@@ -29,9 +28,9 @@ def list_sources(as_json: bool) -> None:
             "digital": s.digital,
             "owner": s.owner.email,
         }
-        for s in map(load_source, sorted((settings.config / "sources").glob("*.yaml")))
+        for _, s in sorted(load_sources(Settings.from_environment().config).items())
     ]
-    show(rows, as_json, f"no source files in {settings.config / 'sources'}")
+    show(rows, as_json, "")
 
 
 @source.command("check")
@@ -44,6 +43,8 @@ def check_sources(context: click.Context, names: tuple[str, ...]) -> None:
     paths = [folder / f"{name}.yaml" for name in names] or sorted(folder.glob("*.yaml"))
     if missing := [path for path in paths if not path.exists()]:
         raise click.UsageError(f"no such file: {', '.join(map(str, missing))}")
+    if not paths:
+        raise ConfigurationError(f"{folder}: holds no source file")
     wrong = 0
     for path in paths:
         try:
@@ -52,4 +53,4 @@ def check_sources(context: click.Context, names: tuple[str, ...]) -> None:
         except ConfigurationError as error:
             wrong += 1
             click.echo(str(error), err=True)
-    context.exit(1 if wrong or not paths else 0)
+    context.exit(1 if wrong else 0)
