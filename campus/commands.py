@@ -16,7 +16,7 @@ from engage.settings import PROJECT, Settings
 @contextmanager
 def _told() -> Iterator[None]:
     """Say what a user can mend in a line, with exit code 1."""
-    from campus.demo import DemoError
+    from campus.folder import DemoError
     from campus.oulad import OuladError
     from campus.replay import ReplayError
     from campus.simulation import CampusError
@@ -34,7 +34,7 @@ def _told() -> Iterator[None]:
 def demo(context: click.Context) -> None:
     """Play a term of a simulated campus through the whole graph, and compare the marts with the known truth.
 
-    Exit code 1: they differ.
+    Exit code 1: they differ, or the scores do not show who fell silent.
     """
     from campus import demo as module
 
@@ -48,21 +48,23 @@ def demo(context: click.Context) -> None:
 def up(port: int, campus: bool) -> None:
     """Leave the Dagster UI and its daemon running in the foreground until Ctrl-C, with a campus that delivers.
 
-    Plays the demo first where there is none yet; then this week's deliveries come in as they fall due. --no-campus is
-    for sources of your own, as ENGAGE_CONFIG describes them.
+    Plays the demo first where there is none yet. Then the campus goes on: what fell due in the meantime is there at
+    once, the rest comes day by day. --no-campus is for sources of your own, as ENGAGE_CONFIG describes them.
     """
     from campus import demo as module
+    from campus.folder import is_played
     from orchestration.up import services
 
     settings = Settings.from_environment()
     with _told(), ExitStack() as stack:
         if campus:
-            if not module.is_played(settings) and not module.demo(settings):
-                raise click.ClickException("the demo's marts differ from the truth; the UI is not started")
+            if not is_played(settings) and not module.demo(settings):
+                raise click.ClickException("the demo does not show what really happened; the UI is not started")
             os.environ.pop("ENGAGE_NOW", None)
             deliverer, run = stack.enter_context(module.delivering(settings, fresh=False))
             # Before any sensor looks: an API that is behind its clock would answer with empty windows.
-            deliverer.advance(datetime.now(UTC))
+            if missed := deliverer.advance(datetime.now(UTC)):
+                click.echo(f"{len(missed)} files have arrived since the campus was last open")
         else:
             run = stack.enter_context(runtime.running(settings))
         running = stack.enter_context(services(run, port))

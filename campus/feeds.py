@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 
 from campus import activity
-from campus.world import AWAY, ENTRY_BANDS, NEVER, PROGRAMMES, World
+from campus.world import AWAY, ENTRY_BANDS, FIRST_SNAPSHOT, NEVER, PROGRAMMES, World
 
 STUDENTS = "student_id,given_name,family_name,email,username,badge_number,is_sponsored"
 ENROLMENTS = (
@@ -72,10 +72,13 @@ def enrolments(world: World, day: int) -> bytes:
     return _csv(ENROLMENTS, rows)
 
 
-def term_calendar(world: World) -> bytes:
-    """Return the one teaching term, both dates inclusive."""
-    first, last = world.first_monday, world.date(world.days - 1)
-    return _csv(TERM_CALENDAR, [[f"{first.year}T1", "teaching", first.isoformat(), last.isoformat(), "", ""]])
+def term_calendar(world: World, day: int) -> bytes:
+    """Return the teaching terms known at the end of the day, both dates inclusive: one follows on the other."""
+    terms = []
+    for number, first in enumerate(range(0, day - FIRST_SNAPSHOT + 1, world.days), start=1):
+        starts, ends = world.date(first).isoformat(), world.date(first + world.days - 1).isoformat()
+        terms.append([f"{world.first_monday.year}T{number}", "teaching", starts, ends, "", ""])
+    return _csv(TERM_CALENDAR, terms)
 
 
 def attendance(world: World, day: int, version: int = 1) -> bytes:

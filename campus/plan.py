@@ -1,6 +1,7 @@
 """Which file comes when: every delivery of a world with its due time, late and corrected ones included.
 
-The plan is a pure function of the world; what has been delivered is what lies in the served folder.
+The plan is a pure function of world and moment, without an end; what has been delivered is what lies in the served
+folder.
 """
 
 import os
@@ -30,26 +31,31 @@ class Delivery:
     marker: bool = False  # an empty file of the same name and .done follows
 
 
-def deliveries(world: World) -> Iterator[Delivery]:
-    """Yield every file the world will ever deliver, in no particular order."""
-    for day in range(FIRST_SNAPSHOT, world.days):
-        stamp, due, faults = f"{world.date(day):%Y%m%d}", world.due(day), world.faults
-        for source, writer in (("students", feeds.students), ("enrolments", feeds.enrolments)):
-            yield Delivery(source, day, f"student_records/{source}_{stamp}.csv", due, partial(writer, world, day))
-        if day == FIRST_SNAPSHOT:
-            path = f"student_records/term_calendar_{stamp}.csv"
-            yield Delivery("term_calendar", day, path, due, partial(feeds.term_calendar, world))
-        if day < 0:
-            continue
-        late, corrected, bad = day == faults.late_day, day == faults.corrected_day, day == faults.bad_gate_day
-        path, writer = f"attendance/attendance_{stamp}", feeds.attendance
-        came = due + LATE_BY if late else due
-        yield Delivery("attendance", day, f"{path}.csv", came, partial(writer, world, day), "late" if late else "")
-        if corrected:
-            content = partial(writer, world, day, 2)
-            yield Delivery("attendance", day, f"{path}_v2.csv", due + CORRECTED_BY, content, "corrected", version=2)
-        path, content = f"library/gates_{stamp}.csv", partial(feeds.gates, world, day)
-        yield Delivery("library_gates", day, path, due, content, "bad_batch" if bad else "", marker=True)
+def deliveries(world: World, now: datetime) -> Iterator[Delivery]:
+    """Yield every file that is due by `now` (with a zone), by the day it is about."""
+    # A day's files come after it.
+    for day in range(FIRST_SNAPSHOT, world.day_of(now)):
+        yield from (delivery for delivery in _of_day(world, day) if delivery.due <= now)
+
+
+def _of_day(world: World, day: int) -> Iterator[Delivery]:
+    stamp, due, faults = f"{world.date(day):%Y%m%d}", world.due(day), world.faults
+    for source, writer in (("students", feeds.students), ("enrolments", feeds.enrolments)):
+        yield Delivery(source, day, f"student_records/{source}_{stamp}.csv", due, partial(writer, world, day))
+    if (day - FIRST_SNAPSHOT) % world.days == 0:
+        path = f"student_records/term_calendar_{stamp}.csv"
+        yield Delivery("term_calendar", day, path, due, partial(feeds.term_calendar, world, day))
+    if day < 0:
+        return
+    late, corrected, bad = day == faults.late_day, day == faults.corrected_day, day == faults.bad_gate_day
+    path, writer = f"attendance/attendance_{stamp}", feeds.attendance
+    came = due + LATE_BY if late else due
+    yield Delivery("attendance", day, f"{path}.csv", came, partial(writer, world, day), "late" if late else "")
+    if corrected:
+        content = partial(writer, world, day, 2)
+        yield Delivery("attendance", day, f"{path}_v2.csv", due + CORRECTED_BY, content, "corrected", version=2)
+    path, content = f"library/gates_{stamp}.csv", partial(feeds.gates, world, day)
+    yield Delivery("library_gates", day, path, due, content, "bad_batch" if bad else "", marker=True)
 
 
 def deliver(delivery: Delivery, root: Path) -> bool:

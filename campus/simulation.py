@@ -49,7 +49,6 @@ class Campus:
             state = {"world": described, "token": secrets.token_urlsafe(24), "now": world.start(-7).isoformat()}
         self._state: dict[str, str] = state
         self._ports, self._fault_every = (sftp_port, vle_port), fault_every if world.faulty else 0
-        self._plan = sorted(plan.deliveries(world), key=lambda d: (d.due, d.path))
         self._running = ExitStack()
         self.now = datetime.fromisoformat(state["now"])
         self.environment: dict[str, str] = {}
@@ -78,7 +77,8 @@ class Campus:
         if now.tzinfo is None:
             raise ValueError("now needs a zone")
         self.now = max(self.now, now)
-        new = [d.path for d in self._plan if d.due <= self.now and plan.deliver(d, self.root)]
+        due = sorted(plan.deliveries(self.world, self.now), key=lambda d: (d.due, d.path))
+        new = [delivery.path for delivery in due if plan.deliver(delivery, self.root)]
         self._save()
         return new
 

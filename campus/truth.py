@@ -7,14 +7,20 @@ import csv
 import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
-from datetime import date, datetime
+from datetime import UTC, date, datetime, time
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from campus import activity, plan
-from campus.world import AWAY, NEVER, Ints, World
+from campus.world import AWAY, NEVER, ZONE, Ints, World
+
+NOBODY = np.empty(0, np.int64)
+NEVER_S = 2**62
+
+
+CATEGORIES = {"attendance": "attendance", "vle": "vle", "library_gates": "library_access"}
 
 
 class Daily(NamedTuple):
@@ -23,40 +29,58 @@ class Daily(NamedTuple):
     student_id: str
     activity_date: date
     source_id: str
+    category: str
     interactions: int
+    events: int
+    first_at: datetime | None
+    last_at: datetime | None
     expected: int
     attended: int
 
 
 def daily_activity(world: World, now: datetime) -> Iterator[Daily]:
     """Yield daily activity as it stands once all that was delivered up to `now` is published, bad batches held."""
-    came = [d for d in plan.deliveries(world) if d.due <= now]
+    came = list(plan.deliveries(world, now))
     versions = {d.day: d.version for d in came if d.source_id == "attendance"}
     gates = {d.day for d in came if d.source_id == "library_gates" and d.fault != "bad_batch"}
-    for day in range(world.days):
+    mandatory = np.array([s.mandatory for s in world.timetable])
+    starts = 60 * np.array([s.start for s in world.timetable])
+    for day in range(world.day_of(now) + 1):
+        # Sessions and swipes are written in clock time; all of them are later than any change of the clocks.
+        clock = int(datetime.combine(world.date(day), time(12), ZONE).timestamp()) - 12 * 3600
         if day in versions:
             table = activity.attendance(world, day, versions[day])
             table = table.take(table.fault == 0)
-            mandatory = np.array([s.mandatory for s in world.timetable])[table.session]
-            marks = (table.attended, mandatory, table.attended & mandatory)
-            yield from _per_student(world, day, "attendance", *(table.student[m] for m in marks))
+            at, must = clock + starts[table.session], mandatory[table.session]
+            expected, attended = table.student[must], table.student[table.attended & must]
+            there = table.attended
+            yield from _per_student(world, day, "attendance", table.student[there], at[there], expected, attended)
         events = activity.vle(world, day)
-        happened = world.start(day).timestamp() + events.second < now.timestamp()
-        yield from _per_student(world, day, "vle", events.student[happened & ~events.login_as])
+        at = int(world.start(day).timestamp()) + events.second
+        seen = (at < now.timestamp()) & ~events.login_as
+        yield from _per_student(world, day, "vle", events.student[seen], at[seen])
         if day in gates:
             swipes = activity.library(world, day)
-            yield from _per_student(world, day, "library_gates", swipes.student[swipes.entry & ~swipes.repeated])
+            entered = swipes.entry & ~swipes.repeated
+            yield from _per_student(
+                world, day, "library_gates", swipes.student[entered], clock + swipes.second[entered]
+            )
 
 
-def _per_student(world: World, day: int, source_id: str, *students: Ints) -> Iterator[Daily]:
-    """Count interactions, expected and attended (the last two may be absent) and leave out who has none of them."""
-    counts = np.zeros((3, world.students), np.int64)
-    for row, who in enumerate(students):
-        counts[row] = np.bincount(who, minlength=world.students)
+def _per_student(
+    world: World, day: int, source_id: str, who: Ints, at: Ints, expected: Ints = NOBODY, attended: Ints = NOBODY
+) -> Iterator[Daily]:
+    """Yield a row for each student who did something or was expected; `at` is when `who` did it, in epoch seconds."""
+    counts = np.stack([np.bincount(students, minlength=world.students) for students in (who, expected, attended)])
+    first, last = np.full(world.students, NEVER_S), np.zeros(world.students, np.int64)
+    np.minimum.at(first, who, at)
+    np.maximum.at(last, who, at)
     ids, on = world.population.student_id, world.date(day)
     for i in np.flatnonzero(counts.any(axis=0)).tolist():
-        interactions, expected, attended = counts[:, i].tolist()
-        yield Daily(ids[i], on, source_id, interactions, expected, attended)
+        events, must, came = counts[:, i].tolist()
+        times = [datetime.fromtimestamp(int(second[i]), UTC) if events else None for second in (first, last)]
+        # One event is one interaction in all of the campus's feeds.
+        yield Daily(ids[i], on, source_id, CATEGORIES[source_id], events, events, times[0], times[1], must, came)
 
 
 def summary(world: World, now: datetime) -> dict[str, object]:
@@ -64,10 +88,10 @@ def summary(world: World, now: datetime) -> dict[str, object]:
     p, today = world.population, world.day_of(now)
 
     def who(since: Ints) -> list[dict[str, str]]:
-        rows = np.flatnonzero(since <= min(today, world.days)).tolist()
+        rows = np.flatnonzero(since <= today).tolist()
         return [{"student_id": p.student_id[i], "from": world.date(int(since[i])).isoformat()} for i in rows]
 
-    came = sorted((d for d in plan.deliveries(world) if d.due <= now), key=lambda d: d.due)
+    came = sorted(plan.deliveries(world, now), key=lambda d: d.due)
     bad_rows = []
     for d in came:
         if d.source_id == "attendance" and (fault := activity.attendance(world, d.day, d.version).fault).any():
@@ -119,16 +143,22 @@ def read_daily(path: Path) -> list[Daily]:
     with path.open(newline="") as file:
         return [
             Daily(r["student_id"], date.fromisoformat(r["activity_date"]), r["source_id"],
-                  int(r["interactions"]), int(r["expected"]), int(r["attended"]))
+                  r["category"], int(r["interactions"]), int(r["events"]),
+                  _instant(r["first_at"]), _instant(r["last_at"]),
+                  int(r["expected"]), int(r["attended"]))
             for r in csv.DictReader(file)
         ]  # fmt: skip
+
+
+def _instant(text: str) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None
 
 
 def compare_daily(truth_rows: Iterable[Daily], mart_rows: Iterable[tuple[object, ...]]) -> list[str]:
     """Say where a mart differs from the truth: a line per source and day, with counts and no personal values.
 
-    Mart rows are (student_id, activity_date, source_id, interactions, expected, attended); a null count is 0. An empty
-    list means that they are equal.
+    Mart rows have the columns of `Daily` in that order; null in expected or attended is 0. An empty list means that
+    they are equal.
     """
     wanted = {tuple(row[:3]): tuple(row[3:]) for row in truth_rows}
     found: dict[tuple[object, ...], tuple[object, ...]] = {}
@@ -137,18 +167,18 @@ def compare_daily(truth_rows: Iterable[Daily], mart_rows: Iterable[tuple[object,
         key = tuple(row[:3])
         if key in found:
             differences[str(key[2]), str(key[1])]["there twice"] += 1
-        found[key] = tuple(int(str(value or 0)) for value in row[3:6])
+        found[key] = (*row[3:8], *(value or 0 for value in row[8:]))
     for key in wanted.keys() | found.keys():
         if key not in found:
-            what = "missing"
+            what = ["missing"]
         elif key not in wanted:
-            what = "not in the truth"
-        elif wanted[key] != found[key]:
-            what = "with other numbers"
+            what = ["not in the truth"]
         else:
-            continue
-        differences[str(key[2]), str(key[1])][what] += 1
+            pairs = zip(Daily._fields[3:], wanted[key], found[key], strict=True)
+            what = [f"with another {column}" for column, known, mine in pairs if known != mine]
+        differences[str(key[2]), str(key[1])].update(what)
     return [
         f"{source} {day}: " + ", ".join(f"{n} rows {what}" for what, n in sorted(kinds.items()))
         for (source, day), kinds in sorted(differences.items())
+        if kinds
     ]

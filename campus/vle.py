@@ -34,7 +34,7 @@ class EventWindow:
     def page(self, start: datetime, end: datetime, offset: int, limit: int) -> tuple[list[str], bool]:
         """Return up to `limit` events as JSON texts after skipping `offset`, and whether more follow; end is not in."""
         world, items = self._world, list[str]()
-        first, last = max(world.day_of(start), 0), min(world.day_of(end - timedelta.resolution), world.days - 1)
+        first, last = max(world.day_of(start), 0), world.day_of(end - timedelta.resolution)
         for day in range(first, last + 1):
             whole = first < day < last
             if whole and self._counts.get(day, offset + 1) <= offset:

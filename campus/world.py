@@ -17,7 +17,8 @@ Bools = npt.NDArray[np.bool_]
 
 ZONE = ZoneInfo("Europe/London")
 NEVER = 10**6
-# Snapshots begin two days before the first Monday, so that roster and calendar are there before the first activity.
+# Snapshots begin two days before the first Monday, so that roster and calendar are there before the first activity;
+# so does the calendar of every later term.
 FIRST_SNAPSHOT = -2
 
 # code, name, faculty, share of the students: one programme is too small for a peer group of its own, one for its years.
@@ -103,7 +104,10 @@ class Session:
 
 @dataclass(frozen=True)
 class World:
-    """A university of `students` people for `weeks` teaching weeks from `first_monday`; equal fields, equal bytes."""
+    """A university of `students` people from `first_monday` on; equal fields, equal bytes.
+
+    What befalls people and files is planned for the first term of `weeks` weeks. Then life goes on, term after term.
+    """
 
     first_monday: date
     seed: int = 7

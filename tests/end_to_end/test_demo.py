@@ -41,12 +41,20 @@ class Demo:
 @pytest.fixture(scope="session")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
     home = tmp_path_factory.mktemp("demo") / "home"
+    # Who only looked first has started a server there, and may still play the demo.
+    looked = engage(home, "batch", "list")
+    assert looked.returncode == 0, looked.stderr
     return Demo(home, engage(home, "demo"))
 
 
 def test_it_agrees_with_the_truth_and_leaves_nothing_running(demo: Demo) -> None:
     assert demo.said.returncode == 0, demo.said.stdout + demo.said.stderr
     assert re.search(r"daily_activity: all [\d,]+ rows are true, none missing, none doubled", demo.said.stdout)
+    assert re.search(
+        r"of \d\d students who fell silent .*, \d\d are below 350 in the last one$", demo.said.stdout, re.M
+    )
+    # The last day of the demo ended at midnight.
+    assert len(re.findall(r"^\w+ .* fresh +\d{4}-\d\d-\d\d 00:00$", demo.said.stdout, re.M)) == 6
     assert demo.said.stderr == ""
     assert processes_over(demo.home) == []
 

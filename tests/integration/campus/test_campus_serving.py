@@ -10,6 +10,7 @@ import sys
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -22,7 +23,19 @@ from campus.simulation import Campus, CampusError
 from campus.world import ZONE, World
 
 MONDAY = date(2026, 8, 24)
-Key = tuple[str, str, str]
+ATTENDANCE, VLE, GATES = ("attendance", "attendance"), ("vle", "vle"), ("library_gates", "library_access")
+
+
+@dataclass
+class Tally:
+    """What a naive reader counts for a student, day and source."""
+
+    times: list[datetime] = field(default_factory=list)
+    expected: int = 0
+    attended: int = 0
+
+
+Found = dict[tuple[str, date, tuple[str, str]], Tally]
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +102,7 @@ def events(campus: Campus, start: str, end: str, per_page: int = 500) -> tuple[l
     return got, met
 
 
-def naive_attendance(files: dict[str, tuple[float, bytes]], found: dict[Key, list[int]]) -> None:
+def naive_attendance(files: dict[str, tuple[float, bytes]], found: Found) -> None:
     newest: dict[str, tuple[float, bytes]] = {}
     for path, version in files.items():
         if path.startswith("attendance/"):
@@ -99,17 +112,18 @@ def naive_attendance(files: dict[str, tuple[float, bytes]], found: dict[Key, lis
         assert content.count(b"\n") == content.count(b"\r\n")
         for row in csv.DictReader(io.StringIO(content.decode())):
             try:
-                starts = datetime.strptime(row["Session Start"], "%d/%m/%Y %H:%M").date()
+                starts = datetime.strptime(row["Session Start"], "%d/%m/%Y %H:%M").replace(tzinfo=ZONE)
                 datetime.strptime(row["Recorded At"], "%d/%m/%Y %H:%M")
             except (TypeError, ValueError):
                 continue
-            marks = found[row["Student Number"], starts.isoformat(), "attendance"]
+            tally = found[row["Student Number"], starts.date(), ATTENDANCE]
             attended, mandatory = row["Attended"] == "Yes", row["Mandatory"] == "Yes"
-            for place, counts in enumerate((attended, mandatory, attended and mandatory)):
-                marks[place] += counts
+            tally.times += [starts] * attended
+            tally.expected += mandatory
+            tally.attended += attended and mandatory
 
 
-def naive_library(files: dict[str, tuple[float, bytes]], found: dict[Key, list[int]]) -> None:
+def naive_library(files: dict[str, tuple[float, bytes]], found: Found) -> None:
     for path, (_, content) in files.items():
         if not (path.startswith("library/") and path.endswith(".csv")):
             continue
@@ -126,10 +140,10 @@ def naive_library(files: dict[str, tuple[float, bytes]], found: dict[Key, list[i
             at = datetime.fromisoformat(moment)
             before, last[badge, direction] = last.get((badge, direction), datetime.min), at
             if direction == "I" and at - before > timedelta(seconds=60):
-                found[owner[badge], at.date().isoformat(), "library_gates"][0] += 1
+                found[owner[badge], at.date(), GATES].times.append(at.replace(tzinfo=ZONE))
 
 
-def naive_vle(campus: Campus, files: dict[str, tuple[float, bytes]], found: dict[Key, list[int]]) -> Counter[str]:
+def naive_vle(campus: Campus, files: dict[str, tuple[float, bytes]], found: Found) -> Counter[str]:
     newest = max(p for p in files if p.startswith("student_records/students_"))
     roster = csv.DictReader(io.StringIO(files[newest][1].decode("utf-8-sig")))
     owner = {row["username"]: row["student_id"] for row in roster}
@@ -138,7 +152,7 @@ def naive_vle(campus: Campus, files: dict[str, tuple[float, bytes]], found: dict
         user, at = event["user"], datetime.fromisoformat(str(event["time"]))
         assert isinstance(user, dict)
         if event["real_user"] is None:
-            found[owner[user["username"]], at.astimezone(ZONE).date().isoformat(), "vle"][0] += 1
+            found[owner[user["username"]], at.astimezone(ZONE).date(), VLE].times.append(at)
     return met
 
 
@@ -159,7 +173,7 @@ def naive_vle(campus: Campus, files: dict[str, tuple[float, bytes]], found: dict
 def test_naive_readers_of_what_is_delivered_find_the_truth(
     world: World, now: datetime, faults: set[str], tmp_path: Path
 ) -> None:
-    found: dict[Key, list[int]] = defaultdict(lambda: [0, 0, 0])
+    found: Found = defaultdict(Tally)
     with Campus(tmp_path, world, fault_every=4) as campus:
         campus.advance(now)
         files = pull(campus)
@@ -168,7 +182,11 @@ def test_naive_readers_of_what_is_delivered_find_the_truth(
     naive_attendance(files, found)
     naive_library(files, found)
     assert met["429"] and met["503"] and met["half"]
-    mine = [(i, date.fromisoformat(day), source, *counts) for (i, day, source), counts in found.items() if any(counts)]
+    mine = [
+        (student, day, *source, len(t.times), len(t.times), min(t.times, default=None), max(t.times, default=None),
+         t.expected, t.attended)
+        for (student, day, source), t in found.items() if t.times or t.expected
+    ]  # fmt: skip
     known = truth.read_daily(folder / "daily_activity.csv")
     assert truth.compare_daily(known, mine) == []
     assert {row.source_id for row in known} == {"attendance", "vle", "library_gates"}
@@ -289,6 +307,24 @@ def test_a_campus_started_again_goes_on_where_it_was(tmp_path: Path) -> None:
             campus.advance(datetime(2026, 8, 27))
     with pytest.raises(CampusError, match="another campus"):
         Campus(tmp_path, World(MONDAY, students=20, weeks=3))
+
+
+def test_what_fell_due_while_the_campus_was_closed_is_there_when_it_opens(tmp_path: Path) -> None:
+    world, weeks_later = World(MONDAY, students=20, weeks=2), datetime(2026, 10, 12, 8, 30, tzinfo=ZONE)
+    with Campus(tmp_path, world) as campus:
+        campus.advance(world.due(9))
+        before = pull(campus)
+    with Campus(tmp_path, world) as campus:
+        missed = campus.advance(weeks_later)
+        after = pull(campus)
+        recent, _ = events(campus, "2026-10-12T00:00:00+01:00", "2026-10-13T00:00:00+01:00")
+    assert after.items() >= before.items()
+    for source in ("student_records/students", "student_records/enrolments", "attendance/attendance", "library/gates"):
+        stamps = [path[-12:-4] for path in missed if path.startswith(source)]
+        assert stamps == [f"{date(2026, 9, 3) + timedelta(days=day):%Y%m%d}" for day in range(39)]
+    assert recent
+    calendar = after["student_records/term_calendar_20261003.csv"][1].decode("utf-8-sig")
+    assert calendar.splitlines()[-1] == "2026T4,teaching,2026-10-05,2026-10-18,,"
 
 
 def test_late_and_corrected_files_come_on_their_day(tmp_path: Path) -> None:

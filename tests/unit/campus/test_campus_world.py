@@ -3,7 +3,8 @@
 import csv
 import io
 from collections import Counter, defaultdict
-from datetime import date, datetime
+from collections.abc import Iterator
+from datetime import date, datetime, timedelta
 
 import numpy as np
 import pytest
@@ -19,13 +20,18 @@ def world() -> World:
     return World(MONDAY, students=400)
 
 
+def term(world: World) -> Iterator[plan.Delivery]:
+    """Every file of the first term."""
+    return plan.deliveries(world, world.due(world.days - 1))
+
+
 def table(content: bytes, encoding: str = "utf-8-sig", delimiter: str = ",") -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(content.decode(encoding)), delimiter=delimiter))
 
 
 def test_equal_worlds_deliver_equal_bytes_and_another_seed_other_ones() -> None:
     def everything(world: World) -> dict[str, bytes]:
-        files = {d.path: d.content() for d in plan.deliveries(world)}
+        files = {d.path: d.content() for d in term(world)}
         events = [feeds.vle_items(world, day, activity.vle(world, day)) for day in range(world.days)]
         return files | {"vle": repr(events).encode()}
 
@@ -35,8 +41,29 @@ def test_equal_worlds_deliver_equal_bytes_and_another_seed_other_ones() -> None:
     other = everything(World(MONDAY, students=50, weeks=3, seed=8))
     same = {path for path in first if first[path] == other[path]}
     # Only the calendar and the days without a session have nothing that a seed could change.
-    weekends = {d.path for d in plan.deliveries(world) if d.source_id == "attendance" and d.day % 7 > 4}
-    assert same == {"student_records/term_calendar_20260822.csv"} | weekends
+    weekends = {d.path for d in term(world) if d.source_id == "attendance" and d.day % 7 > 4}
+    calendars = {f"student_records/term_calendar_{stamp}.csv" for stamp in (20260822, 20260912)}
+    assert same == calendars | weekends
+
+
+def test_the_campus_goes_on_term_after_term_and_changes_nothing_it_delivered() -> None:
+    world = World(MONDAY, students=30, weeks=3)
+    first = {d.path: d.content() for d in term(world)}
+    later = {d.path: d.content() for d in plan.deliveries(world, world.due(99))}
+    assert later.items() >= first.items()
+    for source in ("students", "enrolments", "attendance", "library_gates"):
+        days = {d.day for d in plan.deliveries(world, world.due(99)) if d.source_id == source}
+        assert days == set(range(-2 if source in ("students", "enrolments") else 0, 100))
+    assert len(later["attendance/attendance_20261201.csv"].splitlines()) > 10
+    calendars = [path for path in later if "calendar" in path]
+    assert len(calendars) == 5
+    for path in calendars:
+        terms = table(later[path])
+        # Known two days before it begins, each term follows on the one before.
+        known = (date.fromisoformat(terms[-1]["starts_on"]) - timedelta(days=2)).strftime("%Y%m%d")
+        assert path == f"student_records/term_calendar_{known}.csv"
+        ends = [date.fromisoformat(t["ends_on"]) + timedelta(days=1) for t in terms]
+        assert [t["starts_on"] for t in terms] == [MONDAY.isoformat(), *(day.isoformat() for day in ends[:-1])]
 
 
 @pytest.mark.parametrize("today", [date(2026, 11, 16), date(2026, 11, 21), date(2026, 11, 22)])
@@ -151,7 +178,7 @@ def test_events_stay_in_their_local_day_when_the_clocks_change(monday: date, cha
 
 def test_without_faults_every_file_is_on_time_and_every_row_is_good() -> None:
     world = World(MONDAY, students=60, faulty=False)
-    files = list(plan.deliveries(world))
+    files = list(term(world))
     assert [d for d in files if d.fault] == []
     assert all(d.due == world.due(d.day) for d in files)
     for day in range(world.days):
@@ -160,7 +187,7 @@ def test_without_faults_every_file_is_on_time_and_every_row_is_good() -> None:
 
 def test_the_planned_faults_fall_in_weeks_ten_and_eleven(world: World) -> None:
     faulty = {d.fault: (d.source_id, d.day // 7 + 1, (d.due - world.due(d.day)).days)
-              for d in plan.deliveries(world) if d.fault}  # fmt: skip
+              for d in term(world) if d.fault}  # fmt: skip
     assert faulty == {"late": ("attendance", 10, 4), "corrected": ("attendance", 10, 3),
                       "bad_batch": ("library_gates", 11, 0)}  # fmt: skip
 
