@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+FITS := -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))'
 export DAGSTER_DISABLE_TELEMETRY := 1
 export DO_NOT_TRACK := 1
 
@@ -37,9 +38,11 @@ format: setup-dev ## let the tools tidy up
 setup: $(VENV)/installed ## the virtual environment that users need
 setup-dev: $(VENV)/installed-dev ## the same with test and lint tools
 
-# pip is the fallback; uv does the same from the same file in a tenth of the time.
+# .venv stays as it is if its own Python fits; else it is made anew. pip is the fallback; uv does the same from the same file in a tenth of the time.
 define install
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python $(FITS) 2>/dev/null || $(PYTHON) $(FITS) || \
+		{ echo "engage needs Python 3.11 to 3.13, and $(PYTHON) is not: make setup PYTHON=python3.12" >&2; exit 1; }
+	@$(BIN)/python $(FITS) 2>/dev/null || $(PYTHON) -m venv --clear $(VENV)
 	@if command -v uv >/dev/null 2>&1; then \
 		VIRTUAL_ENV=$(CURDIR)/$(VENV) uv pip install --quiet --require-hashes -r $(1) && \
 		VIRTUAL_ENV=$(CURDIR)/$(VENV) uv pip install --quiet --no-deps --no-build-isolation --editable . ; \
