@@ -89,7 +89,7 @@ def universities(draw: st.DrawFn, calibration: str, missing: str) -> University:
         for start in draw(st.lists(day, min_size=1, max_size=3))
     ]
     calendar += draw(st.sampled_from([*[[Teaching(DAYS[0], DAYS[-1])]] * 6, []]))
-    students = [f"u{k:02}" for k in range(draw(st.one_of(st.integers(20, 60), st.integers(20, 60), st.integers(1, 60))))]
+    students = [f"u{k:02}" for k in range(draw(st.one_of(*[st.integers(20, 60)] * 2, st.integers(1, 60))))]
     snapshots = sorted(set(draw(st.lists(day, min_size=1, max_size=2))))
     quiet = draw(st.integers(0, 5)) == 0
     return University(
@@ -193,4 +193,33 @@ def test_statuses_scores_marks_and_parts_are_those_of_the_reference(
     universe.pend(connection, weeks)
     reference = weekly_scores(university, sorted(weeks))
     note(f"{len(reference)} rows")
+    assert_equal(universe.score(connection, project.weekly_models), reference)
+
+
+@pytest.mark.parametrize("calibration", ["normal_scores", "zscore"])
+def test_an_imputed_a_degraded_and_a_clipped_score_are_those_of_the_reference(
+    connection: psycopg.Connection[Any], project: Project, calibration: str
+) -> None:
+    chance = random.Random(7)
+    sources = [Source(f"s{k}", "activity", "vle", None, None, None) for k in range(3)]
+    university = University(
+        parameters=Parameters(
+            {"vle": 1.0}, LEVELS, min_group_size=8, calibration=calibration, missing="impute", max_z=1
+        ),
+        sources=sources,
+        enrolments=[row for k in range(60) for row in enrolments(f"u{k:02}", FIRST, chance)],
+        calendar=[Teaching(DAYS[0], DAYS[-1], None, None)],
+        activity=[row for k in range(60) for row in activity(f"u{k:02}", sources, chance, False)],
+        # The first source is silent from the third week on, the second in the sixth only.
+        complete_days={(s.source_id, d) for s in sources for d in DAYS if s.source_id != "s0" or d < WEEKS[2]}
+        - {("s1", WEEKS[5] + timedelta(k)) for k in range(7)},
+        exemptions=[],
+    )
+    universe.configure(connection, university)
+    universe.enrol(connection, university)
+    universe.act(connection, university)
+    universe.pend(connection, WEEKS[3:6])
+    reference = weekly_scores(university, WEEKS[3:6])
+    assert {"imputed", "degraded"} <= {mark for score in reference.values() for mark in score.marks}
+    assert {1.0, -1.0} <= {part.z for score in reference.values() for part in score.parts.values()}
     assert_equal(universe.score(connection, project.weekly_models), reference)
