@@ -22,8 +22,10 @@ def main() -> None:
 @click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
 @click.option("--seed", default=World.seed, show_default=True)
 @click.option("--students", default=World.students, show_default=True)
-@click.option("--weeks", default=World.weeks, show_default=True)
-@click.option("--first-monday", type=click.DateTime(["%Y-%m-%d"]), help="Default: the weeks end on the last Sunday.")
+@click.option("--weeks", default=World.weeks, show_default=True, help="Of a term; one follows on the other.")
+@click.option(
+    "--first-monday", type=click.DateTime(["%Y-%m-%d"]), help="Default: the first term ends on the last Sunday."
+)
 @click.option("--history", default=0, show_default=True, help="Days delivered at once on the start.")
 @click.option("--speed", default=1.0, show_default=True, help="Days of the campus per minute.")
 @click.option("--faults/--no-faults", default=True, show_default=True)

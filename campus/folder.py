@@ -40,7 +40,7 @@ def claimed(settings: Settings, fresh: bool) -> Iterator[None]:
     if fresh and settings.database_url and _holds_deliveries(settings.database_url):
         raise DemoError("the database of ENGAGE_DATABASE_URL holds deliveries; the demo needs an empty one")
     home.mkdir(parents=True, exist_ok=True)
-    in_use = DemoError(f"a demo or `make up` is running over {home}; stop it, or set ENGAGE_HOME to another folder")
+    in_use = DemoError(f"a demo, `make up` or another command is running over {home}; stop it or set ENGAGE_HOME")
     with marker.open("a") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
