@@ -1,7 +1,12 @@
 """The embedded Postgres: what runs when no `ENGAGE_DATABASE_URL` is set.
 
-Finds server binaries, makes a cluster under a folder of ours, starts it on loopback and stops it again. Knows nothing
-of what is stored in it.
+Finds server binaries, makes a cluster under a folder of ours, starts it on loopback and stops it when its last user
+has left. Knows nothing of what is stored in it.
+
+Three lock files (flock(2)) lie beside the data; the kernel frees what a killed process held:
+- `users.lock`: every user shares it. The keeper, the server's parent, waits until it is free and then stops the server.
+- `server.lock`: keeper, server and its backends inherit it. Free once nothing of them is left.
+- `door.lock`: held while coming and going, one at a time.
 """
 
 import contextlib
@@ -12,13 +17,13 @@ import os
 import pwd
 import secrets
 import shutil
-import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import IO
 
 import psycopg
 
@@ -36,9 +41,34 @@ SERVER_OPTIONS = {
     "log_min_error_statement": "panic",
     "timezone": "UTC",
 }
-_PR_SET_PDEATHSIG, _PR_SET_SECUREBITS, _PR_CAP_AMBIENT = 1, 28, 47
+_PR_SET_SECUREBITS, _PR_CAP_AMBIENT = 28, 47
 _NO_SETUID_FIXUP = 1 << 2
 _CAP_DAC_OVERRIDE = 1
+
+# Few imports, and the server started before most of them: this stands between a command and its warehouse.
+_KEEPER = """
+import ctypes, os, sys
+
+users, server = open(sys.argv[1]), sys.argv[2:]
+if os.fork():
+    os._exit(0)  # Our starter waits for this process only: the keeper is nobody's child, and nobody's zombie.
+if not (pid := os.fork()):
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, 2)  # PR_SET_PDEATHSIG, SIGINT: a server without a keeper would never end.
+    os.execv(server[0], server)
+
+import fcntl, signal, threading, time
+
+def stop_when_left():
+    fcntl.flock(users, fcntl.LOCK_EX)
+    os.kill(pid, signal.SIGINT)  # Fast shutdown: roll back what is open, write a checkpoint, end.
+    time.sleep(60)
+    os.kill(pid, signal.SIGQUIT)
+
+threading.Thread(target=stop_when_left, daemon=True).start()
+os.waitpid(pid, 0)
+os._exit(0)  # Only now is the lock given up: who waited for it starts anew.
+"""
 
 
 class PostgresError(Exception):
@@ -70,23 +100,53 @@ def find_binaries() -> Path:
 def running(folder: Path, options: dict[str, str] | None = None) -> Iterator[str]:
     """Yield the URL (`postgresql://user:password@127.0.0.1:port`) of the cluster in `folder`, started if need be.
 
-    Whoever started the server stops it on leaving; a process that finds it running leaves it so. If the starter is
-    killed, the kernel tells the server to shut down with it. `options` are added to the server's settings.
+    Users share it, in one process or many; it stops when the last has left (who waits for that) or was killed.
+    `options` are added to the server's settings if it is started here. Raises PostgresError.
     """
     folder = folder.absolute()
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "start.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        password = _initialise(folder)
-        url = _running_url(folder, password)
-        process = None
-        if url is None:
-            process, url = _start(folder, password, options or {})
+    with (folder / "users.lock").open("w") as users:
+        with _locked(folder / "door.lock"):
+            # Waits while the keeper stops the server of users who were killed.
+            fcntl.flock(users, fcntl.LOCK_SH)
+            url = _reach(folder, _initialise(folder), options or {})
+        try:
+            yield url
+        finally:
+            with _locked(folder / "door.lock"):
+                _leave(folder, users)
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        try:
+            yield
+        finally:
+            # A forked child may have the file open too: closing it would not be enough.
+            fcntl.flock(file, fcntl.LOCK_UN)
+
+
+def _is_free(file: IO[str]) -> bool:
+    """Lock `file` for us alone if nobody else holds it; say whether we did."""
     try:
-        yield url
-    finally:
-        if process is not None:
-            _stop(process)
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _leave(folder: Path, users: IO[str]) -> None:
+    """Give up our share, and wait for the end of the server if it was the last."""
+    if _is_free(users):
+        fcntl.flock(users, fcntl.LOCK_UN)  # Now it is the keeper's.
+        with _locked(folder / "server.lock"):
+            pass  # Nothing of the server is left.
+    else:
+        # Others share it, and we get it at once; or the keeper was quicker than we: once the server is down.
+        fcntl.flock(users, fcntl.LOCK_SH)
+        fcntl.flock(users, fcntl.LOCK_UN)
 
 
 def _initialise(folder: Path) -> str:
@@ -115,84 +175,49 @@ def _initialise(folder: Path) -> str:
     return password
 
 
-def _running_url(folder: Path, password: str) -> str | None:
-    """Return the URL of a live server on this cluster, or None; waits while an orphaned one is going down."""
+def _reach(folder: Path, password: str, options: dict[str, str]) -> str:
+    """Return the URL of the cluster's server once it answers; start it when nothing is left of an earlier one."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        with (folder / "server.lock").open("w") as lock:
+            if _is_free(lock):
+                _start(folder, options, lock)
+        if url := _url(folder, password):
+            return url
+        time.sleep(0.005)
+    raise PostgresError(f"Postgres did not start within 60 s; its log is {folder / 'server.log'}")
+
+
+def _url(folder: Path, password: str) -> str | None:
+    """Return the URL of the server that says it is ready and answers, if one does."""
     pid_file = folder / "data" / "postmaster.pid"
-    deadline = time.monotonic() + 15
-    while pid_file.exists() and time.monotonic() < deadline:
+    with contextlib.suppress(FileNotFoundError, psycopg.OperationalError):
         lines = pid_file.read_text().splitlines()
-        if not lines or not _is_postgres(int(lines[0])):
-            return None
         if len(lines) >= 8 and lines[7].strip() == "ready":
-            url = _url(password, int(lines[3]))
-            with contextlib.suppress(psycopg.OperationalError), psycopg.connect(f"{url}/postgres", connect_timeout=3):
+            url = f"postgresql://{USER}:{password}@127.0.0.1:{lines[3]}"
+            with psycopg.connect(f"{url}/postgres", connect_timeout=3):
                 return url
-        time.sleep(0.1)
     return None
 
 
-def _start(folder: Path, password: str, options: dict[str, str]) -> tuple[subprocess.Popen[bytes], str]:
-    """Start the server and wait until it answers; while orphans of a killed one hold its memory, try again."""
-    deadline = time.monotonic() + 60
-    while True:
-        port = _free_port()
-        settings = {**SERVER_OPTIONS, **options, "port": str(port)}
-        command = [str(find_binaries() / "postgres"), "-D", str(folder / "data")]
-        command += [f"--{name}={value}" for name, value in settings.items()]
-        with (folder / "server.log").open("ab") as log:
-            process = subprocess.Popen(
-                command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, cwd=folder, start_new_session=True,
-                preexec_fn=_demote(_unprivileged_user(), die_with_parent=True),
-            )  # fmt: skip
-        url = _url(password, port)
-        while process.poll() is None and time.monotonic() < deadline:
-            try:
-                with psycopg.connect(f"{url}/postgres", connect_timeout=3):
-                    return process, url
-            except psycopg.OperationalError:
-                time.sleep(0.05)
-        if time.monotonic() >= deadline:
-            _stop(process)
-            raise PostgresError(f"Postgres did not start within 60 s; its log is {folder / 'server.log'}")
-        time.sleep(0.3)
-
-
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    """Fast shutdown: roll back what is open, write a checkpoint, end."""
-    if process.poll() is None:
-        process.send_signal(signal.SIGINT)
-        try:
-            process.wait(timeout=60)
-        except subprocess.TimeoutExpired:
-            process.send_signal(signal.SIGQUIT)
-            process.wait(timeout=30)
-
-
-def _url(password: str, port: int) -> str:
-    return f"postgresql://{USER}:{password}@127.0.0.1:{port}"
+def _start(folder: Path, options: dict[str, str], lock: IO[str]) -> None:
+    """Start a keeper and, as its child, the server; both have `lock` as their standard input, and so hold it."""
+    settings = {**SERVER_OPTIONS, **options, "port": str(_free_port())}
+    keeper = [sys.executable, "-I", "-S", "-c", _KEEPER, str(folder / "users.lock")]
+    server = [str(find_binaries() / "postgres"), "-D", str(folder / "data")]
+    server += [f"--{name}={value}" for name, value in settings.items()]
+    with (folder / "server.log").open("ab") as log:
+        # In a session of its own: neither Ctrl-C in our terminal nor a kill of our process group is meant for it.
+        subprocess.run(
+            [*keeper, *server], stdin=lock, stdout=log, stderr=log, cwd=folder, start_new_session=True,
+            preexec_fn=_demote(_unprivileged_user()),
+        )  # fmt: skip
 
 
 def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
-
-
-def _is_postgres(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass
-    command = Path(f"/proc/{pid}/cmdline")
-    return not command.parent.parent.joinpath("self").exists() or b"postgres" in _read(command)
-
-
-def _read(path: Path) -> bytes:
-    with contextlib.suppress(OSError):
-        return path.read_bytes()
-    return b""
 
 
 def _unprivileged_user() -> pwd.struct_passwd | None:
@@ -205,8 +230,8 @@ def _unprivileged_user() -> pwd.struct_passwd | None:
     raise PostgresError("running as root, and there is no user `postgres` or `nobody` to run the server as")
 
 
-def _demote(user: pwd.struct_passwd | None, die_with_parent: bool = False) -> Callable[[], None]:
-    """Return what a child does before exec: become `user`, keep the right to enter our folders, die with us.
+def _demote(user: pwd.struct_passwd | None) -> Callable[[], None]:
+    """Return what a child does before exec: become `user`, keep the right to enter our folders.
 
     A checkout under root's 0700 home cannot be entered by another user, so the child keeps one capability
     (CAP_DAC_OVERRIDE, capabilities(7)) instead of our copying binaries and data to a place outside the checkout.
@@ -223,8 +248,6 @@ def _demote(user: pwd.struct_passwd | None, die_with_parent: bool = False) -> Ca
             os.setuid(user.pw_uid)
             if libc is not None:
                 _raise_ambient(libc, [_CAP_DAC_OVERRIDE])
-        if die_with_parent and libc is not None:
-            libc.prctl(_PR_SET_PDEATHSIG, int(signal.SIGINT), 0, 0, 0)
 
     return before_exec
 
