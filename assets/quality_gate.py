@@ -111,12 +111,13 @@ def _table(rows: Sequence[health.BatchRow]) -> dg.TableMetadataValue:
                 "quarantined": batch.rows_quarantined or 0,
                 "left_out": batch.rows_dropped or 0,
                 "problem": batch.problem or "",
+                "notes": "; ".join(batch.notes),
             }
         )
         for batch in ordered[:LINES_SHOWN]
     ]
     kinds = {"quality": "float", "accepted": "int", "quarantined": "int", "left_out": "int"}
-    names = ["state", "delivery", "days", "quality", "accepted", "quarantined", "left_out", "problem"]
+    names = ["state", "delivery", "days", "quality", "accepted", "quarantined", "left_out", "problem", "notes"]
     schema = dg.TableSchema([dg.TableColumn(name, kinds.get(name, "string")) for name in names])
     return dg.MetadataValue.table(records=records, schema=schema)
 

@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 
 import psycopg
 from psycopg.rows import class_row
+from sqlalchemy.exc import SQLAlchemyError
 
 from engage import ledger, suites
 from engage.audit import Auditor, RuleResult, Verdict
@@ -22,9 +23,15 @@ from engage.suites import Suite
 from engage.text import UnreadableError
 from engage.warehouse import Connection, connect
 
+_FAULTS = (
+    *(psycopg.Error, SQLAlchemyError, OSError, EOFError, MemoryError),
+    *(ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError),
+)
+"""What one odd delivery may raise on its way; it must not keep the next ones waiting."""
+
 
 class BatchError(Exception):
-    """A batch could not be processed, though not for a fault of the delivery; it stays waiting."""
+    """A batch could not be processed, though not for a known fault of the delivery; it stays waiting."""
 
 
 @dataclass(frozen=True)
@@ -165,11 +172,16 @@ class _Gate:
                     raise BatchError(f"{delivery.name}: was published, and now {error}") from error
                 verdict = Verdict([], 0.0, f"{delivery.name}: {error}")
             published = self.publisher.publish(batch, loaded, found, verdict, now)
-        except (psycopg.DataError, psycopg.IntegrityError) as error:
-            # The database quotes values in its message.
-            raise BatchError(f"{delivery.name}: the database refuses it, SQLSTATE {error.sqlstate}") from None
         except FileNotFoundError:
             raise BatchError(f"{delivery.name}: its bytes are not in the landing store any more") from None
+        except _FAULTS as error:
+            if self.connection.closed:
+                raise
+            # The message of the error may quote a row: only its kind is told.
+            said = f"cannot be processed ({type(error).__name__})"
+            if isinstance(error, psycopg.Error):
+                said = f"the database refuses it, SQLSTATE {error.sqlstate}"
+            raise BatchError(f"{delivery.name}: {said}") from None
         return BatchOutcome(
             batch_id=batch.batch_id,
             delivery_id=delivery.delivery_id,

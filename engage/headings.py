@@ -42,10 +42,16 @@ def match(source: Source, headings: list[str]) -> Layout:
         # A file without a heading shows a row here: its values must not be repeated.
         if 2 * len(place) < len(source.headings):
             raise UnreadableError(f"{said}; the first line has {len(place)} of the {len(source.headings)} headings")
-        raise UnreadableError(f"{said}; new {_quoted(new)} found: renamed?" if new else said)
+        if new:
+            quoted = _if_headings(new, missing, place)
+            many = f"{len(new)} new found: renamed, or no line end after the heading?"
+            said += f"; new {quoted} found: renamed?" if quoted else f"; {many}"
+        raise UnreadableError(said)
+    absent = [name for name in source.headings if name not in place]
     if new:
-        notes.append(f"new column {_quoted(new)}")
-    if absent := [name for name in source.headings if name not in place]:
+        quoted = _if_headings(new, absent, place)
+        notes.append(f"new column {quoted}" if quoted else f"new columns: {len(new)}")
+    if absent:
         notes.append(f"column {_quoted(absent)} is missing")
     cells = {field: f"c{place[c.name]}" for field, c in source.columns.items() if c.name in place}
     return Layout(cells, [_drop(f"c{place[d.column]}", d) for d in source.drop], notes)
@@ -67,6 +73,13 @@ def _drop(expression: str, drop: Drop) -> tuple[str, str]:
     if drop.equals:
         conditions.append(f"coalesce({value} in ({', '.join(map(literal, drop.equals))}), false)")
     return value, " or ".join(conditions) or "false"
+
+
+def _if_headings(new: list[str], missing: list[str], place: dict[str, int]) -> str:
+    """Quote unknown headings; empty if they may be values: a heading joined to the first row has a row's worth more."""
+    is_heading = len(new) <= len(missing) if missing else len(new) < len(place)
+    has_digit = any(character.isdigit() for name in new for character in name)
+    return _quoted(new) if is_heading and not has_digit else ""
 
 
 def _quoted(names: list[str]) -> str:

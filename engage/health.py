@@ -42,6 +42,8 @@ class BatchRow:
     rows_accepted: int | None
     rows_quarantined: int | None
     problem: str | None
+    notes: list[str]
+    """What was unusual and did not stop it."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,7 @@ class Freshness:
 BATCHES = """
 select
     b.batch_id, d.name, d.first_day, d.last_day, b.state, b.quality_score, b.rows_read, b.rows_dropped, b.rows_accepted,
-    b.rows_quarantined, b.problem
+    b.rows_quarantined, b.problem, b.notes
 from ops.batch as b
 inner join ops.delivery as d using (delivery_id)
 """

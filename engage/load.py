@@ -14,11 +14,13 @@ from engage import headings, text, typed_pass
 from engage.headings import Layout
 from engage.landing import Delivery
 from engage.sources import Column, Source
-from engage.text import CareError, Opener, UnreadableError
+from engage.text import CareError, Opener, Quoting, UnreadableError
 from engage.warehouse import Connection
 
 _TRUNCATE_FROM = 5_000
 """Rows. Fewer are deleted, which takes less time than giving the tables new files."""
+_TOO_MUCH = (psycopg.errors.ProgramLimitExceeded, psycopg.errors.StatementTooComplex, psycopg.errors.TooManyColumns)
+"""What Postgres says to more columns or deeper JSON than it can hold."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,8 @@ def typed_columns(source: Source) -> dict[str, str]:
     """Return the columns of `load.rows_<source>` with their SQL types: what expectations can speak about."""
     columns = {"row_number": "bigint", "load_error": "text", "load_field": "text"}
     columns |= {name: typed_pass.SQL_TYPES[field.type] for name, field in source.kind.fields.items()}
-    # Set by us: the local day; the day if the delivery does not name it; how far ahead of the delivery the row lies.
+    # Set by us: the local day; the day if the delivery does not name it; how far the row lies
+    # after the end of the delivery's window or, of a file, after the file's own time.
     columns |= {"day": "date", "unnamed_day": "date", "seconds_ahead": "double precision"}
     if source.kind.names_student:
         # The reference when it is known to nobody; both null when the row has no day.
@@ -72,13 +75,18 @@ class WorkingTables:
         """Fill both tables from one delivery, replacing what they held. Raises UnreadableError."""
         try:
             return self._attempt(delivery, open_bytes, carefully=False)
-        except (CareError, UnicodeDecodeError, psycopg.DataError):
+        except (CareError, UnicodeDecodeError, psycopg.DataError, *_TOO_MUCH):
             pass  # again, line by line
         try:
             return self._attempt(delivery, open_bytes, carefully=True)
         except psycopg.DataError as error:
             # The database quotes values in its message.
             raise UnreadableError(f"is refused by the database, SQLSTATE {error.sqlstate}") from None
+        except _TOO_MUCH as error:
+            raise UnreadableError(
+                f"has more in a row ({self._width:,} columns) than the database can hold, SQLSTATE {error.sqlstate};"
+                " have it sent without the columns that nobody needs"
+            ) from None
 
     def _attempt(self, delivery: Delivery, open_bytes: Opener, carefully: bool) -> Loaded:
         with self._connection.transaction():
@@ -89,22 +97,25 @@ class WorkingTables:
 
     def _load(self, delivery: Delivery, open_bytes: Opener, carefully: bool) -> Loaded:
         form = self._source.format
-        try:
-            with text.open_text(open_bytes, form.encoding, "engage_mark" if carefully else "strict") as content:
-                if form.kind == "csv":
-                    names, number = text.read_heading(content, form)
-                    layout = headings.match(self._source, names)
-                else:
-                    names, number = [], 0
-                    layout = headings.paths(self._source)
-                self._prepare(len(names) or 1, number)
-                footer = text.Footer(form.footer)
-                copy = self._copy_carefully if carefully else self._copy
-                rows_read = copy(content, footer, number)
-        except text.UNPACKING_ERRORS as error:
-            raise text.broken_archive() from error
+        with (
+            text.readable(),
+            text.open_text(open_bytes, form.encoding, "engage_mark" if carefully else "strict") as content,
+        ):
+            if form.kind == "csv":
+                names, number = text.read_heading(content, form)
+                layout = headings.match(self._source, names)
+            else:
+                names, number = [], 0
+                layout = headings.paths(self._source)
+            self._prepare(len(names) or 1, number)
+            footer = text.Footer(form.footer)
+            copy = self._copy_carefully if carefully else self._copy
+            rows_read = copy(content, footer, number)
         if footer.is_missing:
-            layout.notes.append("no closing line: is the file whole?")
+            raise UnreadableError(
+                "has no closing line, though its source declares one (format.footer): it was probably cut off;"
+                " have it sent again whole"
+            )
         self._left_over += rows_read
         kept = self._type(delivery, layout)
         return Loaded(rows_read, rows_read - kept, tuple(names), tuple(layout.notes))
@@ -134,8 +145,9 @@ class WorkingTables:
         )
 
     def _copy(self, content: TextIOWrapper, footer: text.Footer, _: int) -> int:
-        """COPY the text as it is. Raises CareError when it holds fewer or more rows than lines."""
+        """COPY the text as it is. Raises CareError when its rows may not be its lines."""
         form = self._source.format
+        quoting = Quoting(form) if form.kind == "csv" else None
         # JSON holds no control characters: so a line is one field, and an empty one is not null but wrong.
         delimiter, quote, null = (form.delimiter, form.quote, "") if form.kind == "csv" else ("\x01", "\x02", "\x03")
         if self._width == 1 and form.kind == "csv":
@@ -147,6 +159,8 @@ class WorkingTables:
         with self._connection.cursor() as cursor:
             with cursor.copy(statement) as copy:
                 for block in text.blocks(content, footer):
+                    if quoting and not quoting.is_plain(block):
+                        raise CareError
                     count += block.count("\n")
                     copy.write(block)
             if cursor.rowcount != count:
@@ -168,7 +182,7 @@ class WorkingTables:
         """Run the typed pass; return how many rows were kept."""
         parameters = {
             "zone": self._zone,
-            "version_at": delivery.version_at,
+            "ends_at": delivery.window_end or delivery.version_at,
             "first_day": delivery.first_day,
             "last_day": delivery.last_day,
             "kind": self._source.identified_by,
@@ -199,7 +213,7 @@ class WorkingTables:
             before = f"lag({time}) over (partition by {key} order by {time}, row_number)"
             collapse = f"load_error is null and {before} >= {time} - interval '{source.collapse.within_s} seconds'"
         day = f"({time} at time zone %(zone)s)::date" if time else "%(first_day)s::date"
-        ahead = f"extract(epoch from {time} - %(version_at)s)" if time else "null"
+        ahead = f"extract(epoch from {time} - %(ends_at)s)" if time else "null"
         student = "i.student_id, case when i.student_id is null and day is not null then student_ref end"
         return sql.SQL(
             # `offset 0` keeps Postgres from working out the same expression again wherever it is used.

@@ -4,10 +4,12 @@ Everything streams: no file is held in memory. What a column means, and where li
 """
 
 import codecs
+import contextlib
 import csv
 import gzip
 import io
 import json
+import lzma
 import re
 import zipfile
 import zlib
@@ -22,7 +24,7 @@ MAX_LINE = 128 * 1024
 BLOCK = 64 * 1024
 KEPT = 8 * 1024
 """Characters of an ill-formed line that are kept for whoever looks into quarantine."""
-UNPACKING_ERRORS = (EOFError, zlib.error, gzip.BadGzipFile, zipfile.BadZipFile)
+_BROKEN = "is a broken gzip or zip file (cut off, damaged or encrypted); have it sent again"
 _BYTE_ORDER_MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 _INVALID = "\udcff"
 codecs.register_error("engage_mark", lambda error: (_INVALID, cast(UnicodeDecodeError, error).end))
@@ -54,28 +56,52 @@ def open_text(open_bytes: Opener, declared: str, errors: str = "strict") -> io.T
     A byte order mark overrules the `declared` encoding. Raises UnreadableError for a broken archive.
     """
     stream = cast(io.BufferedIOBase, open_bytes())
-    try:
+    with readable():
         magic = stream.read(4)
         stream.seek(0)
         if magic[:2] == b"\x1f\x8b":
             stream = gzip.GzipFile(fileobj=cast(BinaryIO, stream))
         elif magic == b"PK\x03\x04":
-            archive = zipfile.ZipFile(cast(BinaryIO, stream))
-            names = [n for n in archive.namelist() if not n.endswith("/") and not n.startswith("__MACOSX/")]
-            if len(names) != 1:
-                raise UnreadableError(f"is a zip archive of {len(names)} files; one is expected")
-            stream = cast(io.BufferedIOBase, archive.open(names[0]))
+            stream = _only_member(cast(BinaryIO, stream))
         head = stream.read(3)
         stream.seek(0)
-    except (*UNPACKING_ERRORS, RuntimeError, NotImplementedError) as error:
-        raise broken_archive() from error
     encoding = next((name for mark, name in _BYTE_ORDER_MARKS.items() if head.startswith(mark)), declared)
     return io.TextIOWrapper(cast(BinaryIO, stream), encoding, errors, newline=None)
 
 
-def broken_archive() -> UnreadableError:
-    """What to raise when unpacking fails, also in the middle of reading."""
-    return UnreadableError("is a broken gzip or zip file (cut off, damaged or encrypted)")
+def _only_member(stream: BinaryIO) -> io.BufferedIOBase:
+    try:
+        archive = zipfile.ZipFile(stream)
+        names = [n for n in archive.namelist() if not n.endswith("/") and not n.startswith("__MACOSX/")]
+        if len(names) != 1:
+            raise UnreadableError(f"is a zip archive of {len(names)} files; one is expected")
+        return cast(io.BufferedIOBase, archive.open(names[0]))
+    except (RuntimeError, ValueError) as error:  # encrypted, an unknown method, a name or an offset that cannot be
+        raise UnreadableError(_BROKEN) from error
+
+
+@contextlib.contextmanager
+def readable() -> Iterator[None]:
+    """Turn what unpacking and decoding raise, also in the middle of reading, into UnreadableError.
+
+    UnicodeDecodeError passes: it is about a place in the text, and the lines around it may be good.
+    """
+    try:
+        yield
+    except (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile, zipfile.BadZipFile) as error:
+        raise UnreadableError(_BROKEN) from error
+    except OSError as error:
+        # bzip2 says it so; a fault of the landing store has a number or a kind of its own.
+        if type(error) is not OSError or error.errno is not None:
+            raise
+        raise UnreadableError(_BROKEN) from error
+    except UnicodeDecodeError:
+        raise
+    except UnicodeError as error:
+        raise UnreadableError(
+            "does not begin with the byte order mark that its declared encoding needs; have it sent so, or correct"
+            " format.encoding of the source (utf-8, utf-16-le, utf-16-be, ...)"
+        ) from error
 
 
 def read_heading(text: io.TextIOWrapper, form: Format) -> tuple[list[str], int]:
@@ -98,6 +124,19 @@ def read_heading(text: io.TextIOWrapper, form: Format) -> tuple[list[str], int]:
     except csv.Error as error:
         raise UnreadableError("has a heading with an unbalanced quote") from error
     return [name.strip(" \t\ufeff") for name in names], number
+
+
+class Quoting:
+    """Tells text whose quotes enclose whole fields from text that COPY and `lines` would read differently."""
+
+    def __init__(self, form: Format) -> None:
+        self._quote, quote, delimiter = form.quote, re.escape(form.quote), re.escape(form.delimiter)
+        plain, quoted = f"[^{quote}{delimiter}\\n]*+", f"{quote}(?:[^{quote}\\n]++|{quote}{quote})*+{quote}"
+        self._text = re.compile(f"(?:(?:{quoted}|{plain})[{delimiter}\\n])*+")
+
+    def is_plain(self, block: str) -> bool:
+        """Return whether every quote in these whole lines opens or closes a field, or is doubled within one."""
+        return self._quote not in block or self._text.fullmatch(block) is not None
 
 
 class Footer:

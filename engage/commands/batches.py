@@ -21,8 +21,8 @@ limit %(limit)s
 SHOW = """
 select
     b.batch_id, b.source_id as source, d.name as delivery, d.size_bytes, d.first_day, d.last_day, b.state, b.problem,
-    b.quality_score, b.rows_read, b.rows_dropped, b.rows_accepted, b.rows_quarantined, b.attempts, b.started_at,
-    b.published_at
+    b.notes, b.quality_score, b.rows_read, b.rows_dropped, b.rows_accepted, b.rows_quarantined, b.attempts,
+    b.started_at, b.published_at
 from ops.batch as b
 inner join ops.delivery as d using (delivery_id)
 where b.batch_id = %s
@@ -75,6 +75,7 @@ def show_batch(context: click.Context, batch_id: int, as_json: bool) -> None:
     elif as_json:
         show([found | {"rules": rules}], as_json, "")
     else:
-        show([{"what": key.replace("_", " "), "value": value} for key, value in found.items()], as_json, "")
+        lines = found | {"notes": "; ".join(found["notes"])}
+        show([{"what": key.replace("_", " "), "value": value} for key, value in lines.items()], as_json, "")
         click.echo()
         show(rules, as_json, "no rule was evaluated")

@@ -26,12 +26,22 @@ def with_line(line: str | bytes, encoding: str = "utf-8") -> bytes:
     return GOOD.encode(encoding) + (line if isinstance(line, bytes) else line.encode(encoding)) + "\n".encode(encoding)
 
 
-def zipped(*names: str) -> bytes:
+def zipped(*names: str, method: int = zipfile.ZIP_STORED, content: str = GOOD) -> bytes:
     file = io.BytesIO()
-    with zipfile.ZipFile(file, "w") as archive:
+    with zipfile.ZipFile(file, "w", method) as archive:
         for name in names:
-            archive.writestr(name, GOOD)
+            archive.writestr(name, content)
     return file.getvalue()
+
+
+def damaged_zip(method: int) -> bytes:
+    whole = bytearray(zipped("file.csv", method=method, content=GOOD * 200))
+    whole[60:90] = bytes(byte ^ 0x5A for byte in whole[60:90])
+    return bytes(whole)
+
+
+def widened(tail: str) -> bytes:
+    return "\n".join(line + tail for line in [HEADING, *ROWS]).encode()
 
 
 @dataclass(frozen=True)
@@ -61,6 +71,20 @@ CASES = [
         held="NUL bytes in its heading; is it UTF-16?",
     ),
     Case(
+        "UTF-16 without BOM, declared so",
+        GOOD.encode("utf-16-le"),
+        form={"encoding": "utf-16"},
+        good=0,
+        held="file.csv: does not begin with the byte order mark",
+    ),
+    Case(
+        "UTF-8, declared UTF-16",
+        GOOD.encode(),
+        form={"encoding": "utf-16"},
+        good=0,
+        held="file.csv: does not begin with the byte order mark",
+    ),
+    Case(
         "UTF-16 cut in a character",
         GOOD.encode("utf-16")[:-3],
         form={"encoding": "utf-16"},
@@ -81,6 +105,12 @@ CASES = [
     Case("blank lines", GOOD.replace("\n", "\n\n", 3).encode() + b"\n  \n"),
     Case("blank lines before the heading", b"\n\n" + GOOD.encode()),
     Case("quotes in quotes", with_line('e10,001,01/10/2026 10:00,"a ""quoted"", word",Yes,Yes'), good=10),
+    Case("quotes within a field", with_line('e10,001,01/10/2026 10:00,5"x3" room,Yes,Yes'), good=10),
+    Case(
+        "quotes around a part of a field",
+        with_line('e10,001,01/10/2026 10:00,"lec"ture,Yes,Yes'),
+        bad={11: "the line has an unbalanced quote"},
+    ),
     Case(
         "unbalanced quote",
         with_line('e10,001,01/10/2026 10:00,"lecture,Yes,Yes'),
@@ -126,6 +156,14 @@ CASES = [
         held="file.csv: column 'Attended' is missing; new 'Present' found: renamed?",
     ),
     Case(
+        "heading joined to the first row",
+        GOOD.replace("Attended\n", "Attended", 1).encode(),
+        good=0,
+        held="file.csv: column 'Attended' is missing; 6 new found: renamed, or no line end after the heading?",
+    ),
+    Case("2,000 columns", widened("," * 2000), good=0, held="file.csv: has more in a row (2,006 columns)"),
+    Case("900 wide columns", widened(("," + "x" * 80) * 900), good=0, held="file.csv: has more in a row (906 columns)"),
+    Case(
         "heading in other letters",
         GOOD.replace("Attended", " attended ").encode(),
         notes="column 'Attended' is written in other letters",
@@ -149,14 +187,19 @@ CASES = [
         form={"footer": r"^TOTAL,\d+"},
     ),
     Case("footer and blank lines", GOOD.encode() + b"TOTAL,9,,,,\n\n\n", form={"footer": r"^TOTAL,\d+"}),
-    Case("declared footer is not there", GOOD.encode(), form={"footer": r"^TOTAL,\d+"}, notes="no closing line"),
+    Case(
+        "declared footer is not there",
+        GOOD.encode()[:-60],
+        form={"footer": r"^TOTAL,\d+"},
+        good=0,
+        held="file.csv: has no closing line",
+    ),
     Case(
         "footer in the middle is a row",
-        GOOD.replace("e4,004", "TOTAL,9").encode(),
+        GOOD.replace("e4,004", "TOTAL,9").encode() + b"TOTAL,9,,,,",
         form={"footer": r"^TOTAL,\d+"},
         good=8,
         bad={5: "Every row names a known student"},
-        notes="no closing line",
     ),
     Case("NUL bytes", with_line(b"e10,0\x0001,01/10/2026 10:00,lecture,Yes,Yes"), bad={11: "the line has NUL bytes"}),
     Case("end-of-data mark of COPY", with_line("\\."), bad={11: "the line has 1 fields instead of 6"}),
@@ -223,6 +266,9 @@ CASES = [
     Case("zip", zipped("file.csv")),
     Case("zip of two files", zipped("a.csv", "b.csv"), good=0, held="is a zip archive of 2 files"),
     Case("truncated zip", zipped("file.csv")[:-30], good=0, held="is a broken gzip or zip file"),
+    Case("zip by LZMA", zipped("file.csv", method=zipfile.ZIP_LZMA)),
+    Case("damaged zip by LZMA", damaged_zip(zipfile.ZIP_LZMA), good=0, held="is a broken gzip or zip file"),
+    Case("damaged zip by bzip2", damaged_zip(zipfile.ZIP_BZIP2), good=0, held="is a broken gzip or zip file"),
     Case("not text at all", bytes(range(256)) * 40, good=0, held="in its heading"),
 ]
 
@@ -275,7 +321,7 @@ ITEMS = "".join(ITEM.format(n) + "\n" for n in range(1, 10))
         ("[1, 2]", "the line is not a JSON object"),
         ('{"id": 10, "x": "\\u0000"}', "the line has NUL characters"),
         ('{"id": 10, "x": "\\ud800"}', "the line is not JSON"),
-        ("[" * 5000, "the line is not JSON"),
+        ("[" * 100_000, "the line is not JSON"),
         ('{"id": 10, "user": {"username": "ab1"}}', "occurred_at: is empty"),
         ('{"id": 10, "user": {"username": "ab1"}, "time": "2026-10-01T25:00:00Z"}', "occurred_at: not a time"),
         ('{"id": 10, "user": null, "time": "2026-10-01T10:00:00Z"}', "student_ref: is empty"),

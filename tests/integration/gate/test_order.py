@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from engage.sources import Source
-from tests.integration.gate.kit import ATTENDANCE, BASE, EVENTS, STUDENTS, Gate
+from tests.integration.gate.kit import ATTENDANCE, BASE, EVENTS, PAST, STUDENTS, Gate
 
 DAY = date(2026, 10, 1)
 HEADING = "Event Id,Student Number,Session Start,Session Type,Mandatory,Attended\n"
@@ -156,6 +156,20 @@ def test_a_window_covers_the_days_that_end_in_it_and_touches_others(gate: Gate) 
         (date(2026, 10, 2), False),
     ]
     assert gate.execute("select day from ops.coverage") == [(DAY,)]
+
+
+def test_an_event_after_the_end_of_its_window_is_ahead_though_it_was_read_later(gate: Gate) -> None:
+    gate.know("ab1", kind="username")
+    source = gate.source(EVENTS)
+    item = '{{"id": {}, "time": "2026-10-0{}", "user": {{"username": "ab1"}}}}\n'
+    times = ["1T10:00:00Z", "1T11:00:00Z", "1T12:00:00Z", "2T00:00:00Z", "5T10:00:00Z"]
+    content = "".join(item.format(n, time) for n, time in enumerate(times))
+    window = (datetime(2026, 10, 1, tzinfo=UTC), datetime(2026, 10, 2, tzinfo=UTC))
+    gate.deliver(source, content.encode(), name="window", window=window)
+    until_the_end = PAST | {"kwargs": {"column": "seconds_ahead", "max_value": 0}}
+    (outcome,) = gate.process(source, gate.suite(source, until_the_end))
+    assert outcome.state == "published", outcome.problem
+    assert gate.execute("select row_number, rule_id from quarantine.row") == [(5, "not_in_the_future")]
 
 
 def test_a_held_window_leaves_its_days_incomplete_until_it_is_read_again(gate: Gate) -> None:

@@ -1,12 +1,14 @@
 """A source that is complete for the days it names: what is published, replaced and left alone."""
 
+import base64
 import gzip
+import random
 from datetime import UTC, date, datetime
 
 import pytest
 
 from engage.batches import BatchError
-from tests.integration.gate.kit import ATTENDANCE, Gate
+from tests.integration.gate.kit import ATTENDANCE, EVENTS, Gate
 
 HEADING = "Event Id,Student Number,Session Start,Session Type,Mandatory,Attended\r\n"
 
@@ -84,6 +86,20 @@ def test_a_delivery_that_cannot_be_processed_does_not_keep_the_others_waiting(ga
     for path, content in kept.items():
         (gate.store / path).write_bytes(content)
     assert [o.state for o in gate.process(source)] == ["published", "published"]
+
+
+def test_an_unforeseen_fault_is_told_by_the_name_of_the_file_and_stops_no_other(gate: Gate) -> None:
+    gate.know("ab1", kind="username")
+    source = gate.source(EVENTS)
+    # More than an entry of an index can hold, however well it is compressed.
+    long = base64.b64encode(random.Random(1).randbytes(9000)).decode()
+    item = '{{"id": "{}", "time": "2026-10-0{}T10:00:00Z", "user": {{"username": "ab1"}}}}\n'
+    for day, event_id in ((1, long), (2, "e2")):
+        gate.deliver(source, item.format(event_id, day).encode(), f"{day}.jsonl", date(2026, 10, day))
+    with pytest.raises(BatchError) as caught:
+        gate.process(source)
+    assert str(caught.value) == "1.jsonl: the database refuses it, SQLSTATE 54000"
+    assert gate.execute("select event_id from raw.activity") == [("e2",)]
 
 
 def test_a_file_that_breaks_off_while_it_is_read_does_not_spoil_the_next(gate: Gate) -> None:
