@@ -58,7 +58,7 @@ class Runtime:
 
 @contextlib.contextmanager
 def running(settings: Settings) -> Iterator[Runtime]:
-    """Yield the installation that `settings` describe: databases migrated, configuration written, environment set.
+    """Yield the installation that `settings` describe: databases migrated, configuration there, environment set.
 
     Without a database URL the embedded Postgres runs meanwhile. The environment is as before on leaving.
     Raises ConfigurationError, PostgresError, psycopg.OperationalError.
@@ -81,7 +81,9 @@ def running(settings: Settings) -> Iterator[Runtime]:
         dagster_url = settings.dagster_url or warehouse.ensure_database(url, beside)
         warehouse.migrate(url)
         with warehouse.connect(url) as connection:
-            configuration.sync(connection, settings.config, sources, now)
+            # Afterwards the jobs do: looking at an installation changes nothing in it.
+            if not configuration.is_known(connection):
+                configuration.sync(connection, settings.config, sources, now)
         stack.enter_context(_environment(settings, url, dagster_url))
         yield Runtime(url, dagster_url, settings.home)
 
