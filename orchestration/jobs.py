@@ -7,6 +7,7 @@ from typing import Any
 
 import dagster as dg
 
+from assets.feeds import GOES_ON
 from assets.freshness import CHECK
 from assets.manifest import Node, read_manifest
 from assets.naming import landing_key, raw_key
@@ -45,6 +46,7 @@ def all_jobs(manifest: Node, sources: dict[str, Source]) -> list[Any]:
             EVERYTHING,
             dg.AssetSelection.all(),
             description="All of it in one run, left to right: a backfill, the demo, a replay.",
+            tags={GOES_ON: "true"},
         ),
         dg.define_asset_job(FRESHNESS, freshness, description="Look how old every source's newest data is."),
     ]
