@@ -38,6 +38,7 @@ def facts_of(source: Source) -> dict[str, dg.MetadataValue]:
         "system": source.system,
         "relation": source.relation,
         "cadence": f"{source.cadence}, by {source.delivered_at:%H:%M}",
+        "collected": f"until {source.disabled_from} (disabled_from)" if source.disabled_from else "yes",
         "stale_after": f"{source.freshness.fail_after_h:g} h",
         "owner": f"{source.owner.name} <{source.owner.email}>",
         "lawful_basis": source.privacy.lawful_basis,

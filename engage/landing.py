@@ -3,38 +3,40 @@
 Nothing of what the bytes mean, and nothing about how they travel, belongs here.
 """
 
-import contextlib
 import gzip
 import hashlib
 import io
+import json
 import logging
-import os
 import re
-import shutil
-import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, fields
 from datetime import date, datetime, timedelta
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast
+from zoneinfo import ZoneInfo
 
-from fsspec.core import url_to_fs
-from fsspec.implementations.local import LocalFileSystem
 from psycopg.rows import class_row
+from psycopg.types.json import Jsonb
 
-from engage.connectors import Remote, connector_for
+from engage.connectors import AccessError, Remote, TransportError, connector_for
+from engage.landing_store import Store
 from engage.sources import Source
 from engage.warehouse import Connection
 
 SETTLED_AFTER = timedelta(seconds=5)
 """A file whose size and time stand still for so long is whole."""
-_SCRATCH_KEPT_S = 24 * 3600
 _SAY_EVERY = 500
+_AT_ONCE, _AT_ONCE_S, _WRITERS = 100, 1.0, 8
+"""Entered in one transaction: so many files, or those of so many seconds; and how many are stored side by side."""
 _SUFFIX = re.compile(r"(\.[a-z0-9]{1,8})?(\.(gz|zip|bz2|xz))?$")
 
 logger = logging.getLogger(__name__)
 _Key = tuple[str, int, datetime]
+_Arrived = tuple[Remote, Path]
+_Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,8 @@ class LandingReport:
     problems: list[str] = field(default_factory=list)
     newest: Remote | None = None
     """The file or window with the latest modification time that is there."""
+    disabled_since: date | None = None
+    """The source is disabled: it was not looked at."""
 
 
 @dataclass(frozen=True)
@@ -77,43 +81,56 @@ class _Survey:
     newest: Remote | None
 
 
+def disabled_since(connection: Connection, source: Source, now: datetime) -> date | None:
+    """Return `disabled_from` once that day has begun where the institution is; None: the source is collected."""
+    if source.disabled_from is None:
+        return None
+    row = connection.execute("select time_zone from ops.scoring_parameter").fetchone()
+    zone = ZoneInfo(str(row[0]) if row else source.format.time_zone)
+    return source.disabled_from if now.astimezone(zone).date() >= source.disabled_from else None
+
+
 def look(connection: Connection, source: Source, now: datetime) -> list[Remote]:
     """List the source, note what is new in `ops.sighting`, return what is settled and not yet landed, oldest first.
 
-    Commits. Raises TransportError, AccessError, ConfigurationError.
+    Of a disabled source: nothing, without asking it. Commits. Raises TransportError, AccessError, ConfigurationError.
     """
+    if disabled_since(connection, source, now):
+        return []
     return _survey(connection, source, now).ready
 
 
 def land(
     connection: Connection, source: Source, store_url: str, now: datetime, limit: int | None = None
 ) -> LandingReport:
-    """Look, fetch what is ready (at most `limit`), keep its bytes, enter it into the ledger; commit each on its own.
+    """Look, fetch what is ready (at most `limit`), keep its bytes, enter it into the ledger; commit every second.
 
     `store_url` is a folder or any fsspec URL. May be killed anywhere and called again. Raises TransportError and
     AccessError; what was landed before stays landed.
     """
+    if since := disabled_since(connection, source, now):
+        return LandingReport(disabled_since=since)
     survey = _survey(connection, source, now)
     report = LandingReport(waiting=survey.waiting, problems=survey.problems, newest=survey.newest)
     if not (ready := survey.ready[:limit]):
         return report
-    store = _Store(store_url)
+    store, done = Store(store_url), 0
     with store.scratch() as scratch:
-        for remote, path in connector_for(source).fetch(ready, scratch):
-            delivery, is_new = _land_one(connection, source, store, remote, path, now)
-            path.unlink(missing_ok=True)
-            if is_new:
-                report.landed.append(delivery)
-            else:
-                report.duplicates += 1
-            if (done := len(report.landed) + report.duplicates) % _SAY_EVERY == 0:
+        for some in filter(None, _portions(connector_for(source).fetch(ready, scratch))):
+            landed = _land_some(connection, source, store, some, now)
+            report.landed += landed
+            report.duplicates += len(some) - len(landed)
+            before, done = done, done + len(some)
+            if done // _SAY_EVERY > before // _SAY_EVERY:
                 logger.info("%s: %d of %d fetched", source.id, done, len(ready))
+            for _, path in some:
+                path.unlink(missing_ok=True)
     return report
 
 
 def open_delivery(store_url: str, landed_path: str) -> BinaryIO:
     """Open the bytes of a delivery as received. `landed_path` is the ledger's."""
-    store = _Store(store_url)
+    store = Store(store_url)
     return cast(BinaryIO, store.files.open(f"{store.root}/{landed_path}", "rb"))
 
 
@@ -173,14 +190,65 @@ def _note(connection: Connection, source_id: str, listed: dict[_Key, Remote], no
     return {cast(_Key, row[:3]): cast(datetime, row[3]) for row in rows}
 
 
-def _land_one(
-    connection: Connection, source: Source, store: "_Store", remote: Remote, path: Path, now: datetime
-) -> tuple[Delivery, bool]:
-    """Return the delivery that the bytes at `path` are, and whether it is new."""
+def _portions(fetched: Iterable[_Arrived]) -> Iterator[list[_Arrived]]:
+    """Yield what arrives in lists; also what arrived before an error of the transport."""
+    some: list[_Arrived] = []
+    since = time.monotonic()
+    try:
+        for one in fetched:
+            some.append(one)
+            if len(some) == _AT_ONCE or time.monotonic() - since > _AT_ONCE_S:
+                yield some
+                some, since = [], time.monotonic()
+    except (TransportError, AccessError):
+        yield some
+        raise
+    yield some
+
+
+def _land_some(
+    connection: Connection, source: Source, store: Store, some: Sequence[_Arrived], now: datetime
+) -> list[Delivery]:
+    """Store and enter these bytes; return the deliveries among them that are new."""
+    rows = [_row(source, remote, path, now) for remote, path in some]
+    known = _known(connection, source, rows)
+    new: dict[_Identity, tuple[Path, _Row]] = {}
+    for (_, path), row in zip(some, rows, strict=True):
+        if _identity(row) not in known:
+            new.setdefault(_identity(row), (path, row))
+    # Bytes first: a row of the ledger never names bytes that are not there.
+    with ThreadPoolExecutor(_WRITERS) as pool:
+        list(pool.map(lambda one: store.put(one[0], one[1]["landed_path"]), new.values()))
+    with connection.transaction(), connection.cursor(row_factory=class_row(Delivery)) as cursor:
+        # What a crash of the server forgets, the next look finds again; what builds on it syncs with its own commit.
+        cursor.execute("set local synchronous_commit = off")
+        # One at a time: two that enter the same files in different orders would wait for each other.
+        cursor.execute("select pg_advisory_xact_lock(hashtext('engage.land'), hashtext(%s))", [source.id])
+        landed = cursor.execute(_INSERT, [_json([row for _, row in new.values()])]).fetchall()
+        # Of those not inserted another process was faster, and has committed.
+        ids = _known(connection, source, rows)
+        sightings = [
+            {
+                "source_id": source.id,
+                "name": remote.name,
+                "size_bytes": remote.size_bytes or 0,
+                "modified_at": remote.modified_at,
+                "delivery_id": ids[_identity(row)],
+                "seen_at": now,
+            }
+            for (remote, _), row in zip(some, rows, strict=True)
+        ]
+        cursor.execute(_SEEN, [_json(sightings)])
+    connection.commit()
+    return landed
+
+
+def _row(source: Source, remote: Remote, path: Path, now: datetime) -> _Row:
+    """Return what the ledger says of these bytes."""
     is_window = remote.window_end is not None
     suffix = _SUFFIX.search(remote.name.lower())
     content_hash = _hash(path, is_gzip=is_window)
-    values = {
+    return {
         "source_id": source.id,
         "content_hash": content_hash,
         "name": remote.name,
@@ -194,93 +262,45 @@ def _land_one(
         + (".jsonl.gz" if is_window else suffix[0] if suffix else ""),
         "landed_at": now,
     }
-    # Bytes first: a row of the ledger never names bytes that are not there.
-    if (delivery := _known(connection, values)) is None:
-        store.put(path, str(values["landed_path"]))
-    is_new = False
-    with connection.transaction():
-        # What a crash of the server forgets, the next look finds again; what builds on it syncs with its own commit.
-        connection.execute("set local synchronous_commit = off")
-        if delivery is None:
-            inserted = _one(connection, _INSERT, values)
-            is_new = inserted is not None
-            # Nothing inserted: another process was faster, and has committed.
-            delivery = inserted or _known(connection, values)
-        assert delivery is not None  # noqa: S101
-        connection.execute(
-            """
-            insert into ops.sighting (source_id, name, size_bytes, modified_at, delivery_id, seen_at)
-            values (%s, %s, %s, %s, %s, %s)
-            on conflict (source_id, name, size_bytes, modified_at) do update set delivery_id = excluded.delivery_id
-            """,
-            [source.id, remote.name, remote.size_bytes or 0, remote.modified_at, delivery.delivery_id, now],
-        )
-    connection.commit()
-    return delivery, is_new
 
 
 _COLUMNS = ", ".join(column.name for column in fields(Delivery))
+_GIVEN = _COLUMNS.removeprefix("delivery_id, ")
 _INSERT = f"""
-    insert into ops.delivery ({_COLUMNS.removeprefix("delivery_id, ")})
-    values ({", ".join(f"%({column.name})s" for column in fields(Delivery) if column.name != "delivery_id")})
+    insert into ops.delivery ({_GIVEN})
+    select {_GIVEN} from jsonb_populate_recordset(null::ops.delivery, %s)
     on conflict do nothing
     returning {_COLUMNS}
 """  # noqa: S608
+_SEEN = """
+    insert into ops.sighting (source_id, name, size_bytes, modified_at, delivery_id, seen_at)
+    select source_id, name, size_bytes, modified_at, delivery_id, seen_at
+    from jsonb_populate_recordset(null::ops.sighting, %s)
+    on conflict (source_id, name, size_bytes, modified_at) do update set delivery_id = excluded.delivery_id
+"""
+_IDENTITY = ("content_hash", "window_start", "window_end", "first_day", "last_day")
+_Identity = tuple[object, ...]
 
 
-def _known(connection: Connection, values: dict[str, object]) -> Delivery | None:
-    """Return the delivery of the same content, window and days, if there is one."""
-    query = f"""
-        select {_COLUMNS} from ops.delivery
-        where
-            source_id = %(source_id)s and content_hash = %(content_hash)s
-            and (window_start, window_end, first_day, last_day) is not distinct from
-            (%(window_start)s::timestamptz, %(window_end)s::timestamptz, %(first_day)s::date, %(last_day)s::date)
-    """  # noqa: S608
-    return _one(connection, query, values)
+def _identity(row: _Row) -> _Identity:
+    """Return what makes a delivery of a source that delivery."""
+    return tuple(row[name] for name in _IDENTITY)
 
 
-def _one(connection: Connection, query: str, values: dict[str, object]) -> Delivery | None:
-    with connection.cursor(row_factory=class_row(Delivery)) as cursor:
-        return cursor.execute(query, values).fetchone()
+def _known(connection: Connection, source: Source, rows: Sequence[_Row]) -> dict[_Identity, object]:
+    """Return the numbers of the deliveries whose bytes are among these."""
+    query = (
+        f"select delivery_id, {', '.join(_IDENTITY)} from ops.delivery where source_id = %s and content_hash = any(%s)"  # noqa: S608
+    )
+    hashes = list({row["content_hash"] for row in rows})
+    return {found[1:]: found[0] for found in connection.execute(query, [source.id, hashes]).fetchall()}
+
+
+def _json(rows: Sequence[_Row]) -> Jsonb:
+    return Jsonb(rows, dumps=lambda value: json.dumps(value, default=str))
 
 
 def _hash(path: Path, is_gzip: bool) -> str:
     """Return the SHA-256 of the bytes, or of what they unpack to."""
     with gzip.open(path) if is_gzip else path.open("rb") as file:
         return hashlib.file_digest(cast(io.BufferedReader, file), "sha256").hexdigest()
-
-
-class _Store:
-    """The landing store: a folder on any file system that fsspec knows. What is in it is never changed."""
-
-    def __init__(self, url: str) -> None:
-        self.files, self.root = url_to_fs(url)
-        self._is_local = isinstance(self.files, LocalFileSystem)
-
-    @contextlib.contextmanager
-    def scratch(self) -> Iterator[Path]:
-        """Yield an own local folder for bytes on their way; removed afterwards, after a kill by a later call."""
-        parent = None
-        if self._is_local:
-            parent = Path(self.root) / ".incoming"
-            # Readable for us alone: these are people's data.
-            parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            for left in parent.iterdir():
-                with contextlib.suppress(FileNotFoundError):
-                    if left.stat().st_mtime < time.time() - _SCRATCH_KEPT_S:
-                        shutil.rmtree(left, ignore_errors=True)
-        with tempfile.TemporaryDirectory(dir=parent, prefix="engage-") as folder:
-            yield Path(folder)
-
-    def put(self, path: Path, landed_path: str) -> None:
-        """Store the file `path` (and, where that is cheaper, move it), whole or not at all."""
-        target = f"{self.root}/{landed_path}"
-        self.files.makedirs(str(Path(target).parent), exist_ok=True)
-        if not self._is_local:
-            self.files.put_file(str(path), target)
-            return
-        # On disk before the ledger says so, also when the power fails.
-        with path.open("rb") as file:
-            os.fsync(file.fileno())
-        path.replace(target)

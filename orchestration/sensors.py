@@ -41,6 +41,8 @@ def arrival_sensor(source: Source) -> dg.SensorDefinition:
             return _skip(context, "A run of this source is still in progress.")
         try:
             with warehouse.connect() as connection:
+                if since := landing.disabled_since(connection, source, clock.now()):
+                    return _skip(context, f"Disabled since {since}: nothing is collected.")
                 settled = landing.look(connection, source, clock.now())
                 unfinished = health.unfinished(connection, source.id)
         except TransportError as error:

@@ -11,9 +11,25 @@ import asyncssh
 import pytest
 
 from engage.sources import Source
+from engage.warehouse import connect, with_database
 from tests.integration.landing.kit import Api, Server, SourceFactory, make_source
 
 Loop = asyncio.AbstractEventLoop
+
+
+@pytest.fixture(scope="session")
+def landing_database(postgres_url: str, migrated_template: str) -> str:
+    with connect(with_database(postgres_url, "postgres"), autocommit=True) as server:
+        server.execute(f"create database landing template {migrated_template}")
+    return with_database(postgres_url, "landing")
+
+
+@pytest.fixture
+def database_url(landing_database: str) -> str:
+    """URL of a warehouse whose ledger is empty: one for all tests of this room, which write nothing else."""
+    with connect(landing_database, autocommit=True) as connection:
+        connection.execute("truncate ops.delivery, ops.sighting, ops.config_version cascade")
+    return landing_database
 
 
 @pytest.fixture(scope="session")
@@ -71,6 +87,8 @@ def server(tmp_path: Path, keys: dict[str, Path], loop: Loop, monkeypatch: pytes
             server_host_keys=[keys["host"]],
             authorized_client_keys=str(keys["client.pub"]),
             sftp_factory=Faulty,
+            # As OpenSSH has it, and cheaper than the client's first choice: the tests pay for both ends.
+            encryption_algs=["aes128-gcm@openssh.com"],
         )
 
     async def stop(acceptor: asyncssh.SSHAcceptor) -> None:
