@@ -2,17 +2,21 @@
 
 import os
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
+import dagster as dg
 import pytest
 
-from engage import configuration
+from assets.resources import WarehouseResource
+from engage import configuration, landing
 from engage.connectors import AccessError
 from engage.landing import land, look
 from engage.settings import PROJECT
 from engage.sources import Source
-from engage.warehouse import Connection
+from engage.warehouse import Connection, connect
+from orchestration.sensors import arrival_sensor
 from tests.integration.landing.kit import LATER, NOW, make_source, settle_and_land
 
 
@@ -42,6 +46,25 @@ def test_settled_files_land_once_and_growing_ones_wait(
     assert [d.name for d in land(warehouse, source, store, LATER + timedelta(seconds=5)).landed] == [
         "gate_20261002.csv"
     ]
+
+
+def test_two_that_land_the_same_files_at_once_enter_each_once(
+    warehouse: Connection, database_url: str, folder: Path, source: Source, store: str
+) -> None:
+    for day in range(1, 29):
+        for month in range(1, 13):
+            (folder / f"gate_2025{month:02}{day:02}.csv").write_text(f"{month} {day // 2}")
+    look(warehouse, source, NOW)
+
+    def run(_: int) -> landing.LandingReport:
+        with connect(database_url) as connection:
+            return land(connection, source, store, LATER)
+
+    with ThreadPoolExecutor(3) as pool:
+        reports = list(pool.map(run, range(3)))
+    assert sum(len(report.landed) for report in reports) == 28 * 12
+    assert warehouse.execute("select count(*), count(distinct first_day) from ops.delivery").fetchone() == (336, 336)
+    assert warehouse.execute("select count(*) from ops.sighting where delivery_id is null").fetchone() == (0,)
 
 
 def test_a_file_replaced_while_it_is_copied_is_left_for_the_next_look(
@@ -98,3 +121,23 @@ def test_what_is_enabled_later_is_collected_now(
     source = source.model_copy(update={"enabled_from": date(2027, 1, 1)})
     (folder / "gate_20261001.csv").write_text("1")
     assert len(settle_and_land(warehouse, source, store).landed) == 1
+
+
+def test_the_sensor_of_a_disabled_source_says_since_when_and_asks_for_nothing(
+    warehouse: Connection, database_url: str, folder: Path, source: Source, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "gate_20261001.csv").write_text("1")
+    monkeypatch.setenv("ENGAGE_NOW", NOW.isoformat())
+    for day, said in ((11, "Nothing new has settled."), (10, "Disabled since 2026-10-10: nothing is collected.")):
+        sensor = arrival_sensor(source.model_copy(update={"disabled_from": date(2026, 10, day)}))
+        resources = {"warehouse": WarehouseResource(url=database_url)}
+        with (
+            dg.DagsterInstance.ephemeral() as instance,
+            dg.build_sensor_context(instance, resources=resources) as context,
+        ):
+            answer = sensor(context)
+        assert (
+            isinstance(answer, dg.SensorResult)
+            and answer.skip_reason == dg.SkipReason(said)
+            and not answer.run_requests
+        )
