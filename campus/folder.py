@@ -3,13 +3,13 @@
 What is played there is not known here.
 """
 
+import contextlib
 import fcntl
-import os
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 import psycopg
 
@@ -27,7 +27,7 @@ class DemoError(Exception):
     """The demo cannot run over this folder; the message says what to do."""
 
 
-@contextmanager
+@contextlib.contextmanager
 def claimed(settings: Settings, fresh: bool) -> Iterator[None]:
     """Keep `settings.home` as a demo's while the block runs; a killed process keeps nothing.
 
@@ -39,17 +39,17 @@ def claimed(settings: Settings, fresh: bool) -> Iterator[None]:
         _must_be_nobodys(settings)
     if fresh and settings.database_url and _holds_deliveries(settings.database_url):
         raise DemoError("the database of ENGAGE_DATABASE_URL holds deliveries; the demo needs an empty one")
-    home.mkdir(parents=True, exist_ok=True)
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        marker.touch()
+    except OSError as error:
+        raise DemoError(f"ENGAGE_HOME: {home}: cannot be used ({error.strerror})") from None
     in_use = DemoError(f"a demo, `make up` or another command is running over {home}; stop it or set ENGAGE_HOME")
-    with marker.open("a") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise in_use from None
+    with marker.open() as lock:
+        # Other commands start the server too, and do not lock the marker.
+        if not _locks(lock) or (fresh and is_demo and _is_served(home / "postgres")):
+            raise in_use
         if fresh and is_demo:
-            # Other commands start the server too, and hold no lock.
-            if _is_served(home.absolute() / "postgres" / "data"):
-                raise in_use
             for name in STATE:
                 shutil.rmtree(home / name, ignore_errors=True)
         yield
@@ -92,18 +92,21 @@ def _holds_deliveries(url: str) -> bool:
         return connection.execute("select 1 from ops.delivery limit 1").fetchone() is not None
 
 
-def _is_served(data: Path) -> bool:
-    """Say whether a server of this cluster runs and goes on running."""
+def _is_served(cluster: Path) -> bool:
+    """Say whether a server of this cluster runs and goes on running: its lock is free once nothing of it is left."""
     deadline = time.monotonic() + GOES_DOWN_WITHIN_S
-    while True:
-        try:
-            process = int((data / "postmaster.pid").read_text().split()[0])
-            command = Path(f"/proc/{process}/cmdline").read_bytes()
-        except (OSError, ValueError, IndexError):
-            return False
-        # The number of a process that ended may have become another's.
-        if os.fsencode(data) not in command:
-            return False
-        if time.monotonic() >= deadline:
-            return True
-        time.sleep(0.1)
+    with contextlib.suppress(FileNotFoundError), (cluster / "server.lock").open() as lock:
+        while not _locks(lock):
+            if time.monotonic() >= deadline:
+                return True
+            time.sleep(0.1)
+    return False
+
+
+def _locks(file: IO[str]) -> bool:
+    """Lock the file for this process alone, until it is closed, if nobody else has."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

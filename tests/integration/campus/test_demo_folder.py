@@ -86,6 +86,11 @@ def test_what_cannot_be_asked_is_somebodys(settings: Settings, state: str) -> No
     assert [entry.name for entry in settings.home.iterdir()] == [state]
 
 
+def test_a_home_that_is_no_folder_is_named(settings: Settings) -> None:
+    settings.home.touch()
+    assert refused(settings) == f"ENGAGE_HOME: {settings.home}: cannot be used (File exists)"
+
+
 def test_a_server_that_does_not_start_is_somebodys(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     data = settings.home / "postgres" / "data"
     data.mkdir(parents=True)
