@@ -5,7 +5,7 @@ has left. Knows nothing of what is stored in it.
 
 Three lock files (flock(2)) lie beside the data; the kernel frees what a killed process held:
 - `users.lock`: every user shares it. The keeper, the server's parent, waits until it is free and then stops the server.
-- `server.lock`: keeper, server and its backends inherit it. Free once nothing of them is left.
+- `server.lock`: keeper, server and its backends (or initdb) inherit it. Free once nothing of them is left.
 - `door.lock`: held while coming and going, one at a time.
 """
 
@@ -109,7 +109,10 @@ def running(folder: Path, options: dict[str, str] | None = None) -> Iterator[str
         with _locked(folder / "door.lock"):
             # Waits while the keeper stops the server of users who were killed.
             fcntl.flock(users, fcntl.LOCK_SH)
-            url = _reach(folder, _initialise(folder), options or {})
+            if not (folder / "initialised").exists():
+                with _locked(folder / "server.lock") as lock:
+                    _initialise(folder, lock)
+            url = _reach(folder, options or {})
         try:
             yield url
         finally:
@@ -118,11 +121,11 @@ def running(folder: Path, options: dict[str, str] | None = None) -> Iterator[str
 
 
 @contextlib.contextmanager
-def _locked(path: Path) -> Iterator[None]:
+def _locked(path: Path) -> Iterator[IO[str]]:
     with path.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         try:
-            yield
+            yield file
         finally:
             # A forked child may have the file open too: closing it would not be enough.
             fcntl.flock(file, fcntl.LOCK_UN)
@@ -149,15 +152,12 @@ def _leave(folder: Path, users: IO[str]) -> None:
         fcntl.flock(users, fcntl.LOCK_UN)
 
 
-def _initialise(folder: Path) -> str:
-    """Make the cluster once; a half-made one (killed during initdb) is made again. Return the password."""
-    password_file, data, made = folder / "password", folder / "data", folder / "initialised"
-    if made.exists():
-        return password_file.read_text()
+def _initialise(folder: Path, lock: IO[str]) -> None:
+    """Make the cluster; a half-made one is made again. initdb holds `lock` too, for it may outlive us."""
+    password_file, data = folder / "password", folder / "data"
     shutil.rmtree(data, ignore_errors=True)
-    password = secrets.token_urlsafe(24)
     password_file.touch(mode=0o600)
-    password_file.write_text(password)
+    password_file.write_text(secrets.token_urlsafe(24))
     data.mkdir(mode=0o700)
     if (user := _unprivileged_user()) is not None:
         os.chown(data, user.pw_uid, user.pw_gid)
@@ -168,29 +168,28 @@ def _initialise(folder: Path) -> str:
         "--auth", "scram-sha-256", "--encoding", "UTF8", "--locale", "C", "--no-instructions",
     ]
     # fmt: on
-    done = subprocess.run(command, capture_output=True, text=True, cwd=folder, preexec_fn=_demote(user))
+    done = subprocess.run(command, stdin=lock, capture_output=True, text=True, cwd=folder, preexec_fn=_demote(user))
     if done.returncode:
         raise PostgresError(f"initdb failed in {data}: {done.stderr.strip()}")
-    made.touch()
-    return password
+    (folder / "initialised").touch()
 
 
-def _reach(folder: Path, password: str, options: dict[str, str]) -> str:
+def _reach(folder: Path, options: dict[str, str]) -> str:
     """Return the URL of the cluster's server once it answers; start it when nothing is left of an earlier one."""
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         with (folder / "server.lock").open("w") as lock:
             if _is_free(lock):
                 _start(folder, options, lock)
-        if url := _url(folder, password):
+        if url := _url(folder):
             return url
         time.sleep(0.005)
     raise PostgresError(f"Postgres did not start within 60 s; its log is {folder / 'server.log'}")
 
 
-def _url(folder: Path, password: str) -> str | None:
+def _url(folder: Path) -> str | None:
     """Return the URL of the server that says it is ready and answers, if one does."""
-    pid_file = folder / "data" / "postmaster.pid"
+    password, pid_file = (folder / "password").read_text(), folder / "data" / "postmaster.pid"
     with contextlib.suppress(FileNotFoundError, psycopg.OperationalError):
         lines = pid_file.read_text().splitlines()
         if len(lines) >= 8 and lines[7].strip() == "ready":

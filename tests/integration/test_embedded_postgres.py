@@ -182,6 +182,15 @@ def test_a_cluster_whose_making_was_cut_short_is_made_again(tmp_path: Path) -> N
         assert connection.execute("select 1").fetchone() == (1,)
 
 
+def test_who_comes_while_the_initdb_of_a_killed_one_still_runs_is_served(tmp_path: Path) -> None:
+    with user(tmp_path, "starting") as starter:
+        while not (tmp_path / "data" / "base").exists():
+            time.sleep(0.005)
+        end(starter, "killed")
+        with postgres.running(tmp_path) as url, psycopg.connect(f"{url}/postgres") as connection:
+            assert connection.execute("select 1").fetchone() == (1,)
+
+
 def test_programs_and_data_may_lie_where_only_the_owner_may_enter(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
