@@ -77,15 +77,17 @@ class Publisher:
         """Keep the last good row of each event id in the working tables; return how many rows went."""
         if "event_id" not in self._source.columns:
             return 0
+        # The working tables have no statistics: joined with itself one might compare every row with every other.
         found = self._sql.run(
             """
-            with repeated as (
-                select event_id as repeated_id, max(row_number) as last_row from {rows}
-                where event_id is not null and {good} group by event_id having count(*) > 1
-            ),
-            gone as (
-                delete from {rows} as r using repeated
-                where r.event_id = repeated_id and r.row_number < last_row and {good}
+            with gone as (
+                delete from {rows} where ctid = any(array(
+                    select place from (
+                        select ctid as place, lead(1) over (partition by event_id order by row_number) as has_later
+                        from {rows} where event_id is not null and {good}
+                    ) as r
+                    where has_later = 1
+                ))
                 returning 1
             )
             select count(*) from gone
