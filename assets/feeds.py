@@ -10,7 +10,7 @@ from assets.resources import WarehouseResource, readable_failures
 from engage import clock, health, landing
 from engage.connectors import AccessError, TransportError
 from engage.settings import Settings
-from engage.sources import Source
+from engage.sources import ConfigurationError, Source
 
 FETCHED = "fetched"
 GOES_ON = "engage/goes_on"
@@ -43,7 +43,7 @@ def landing_asset(source: Source, settings: Settings) -> dg.AssetsDefinition:
                 report = landing.land(connection, source, settings.landing_url, clock.now())
             except TransportError as error:
                 fault = str(error)
-            except AccessError as error:
+            except (AccessError, ConfigurationError) as error:
                 # Somebody must act, so the run is red; but not before the gate has done what waits for it.
                 if not health.unfinished(connection, source.id) and GOES_ON not in context.run.tags:
                     raise

@@ -13,6 +13,7 @@ import click
 import dagster as dg
 from psycopg.rows import dict_row
 
+from assets.feeds import FETCHED
 from campus import oulad, servers
 from campus.world import ZONE
 from engage import clock, landing, runtime, warehouse
@@ -128,6 +129,9 @@ class _Play:
     def _check(self, *results: dg.ExecuteInProcessResult) -> None:
         if failed := [result.run_id for result in results if not result.success]:
             raise ReplayError(f"a run failed: {', '.join(failed)}")
+        checks = [check for result in results for check in result.get_asset_check_evaluations()]
+        if left := [check for check in checks if check.check_name == FETCHED and not check.passed]:
+            raise ReplayError(f"{left[0].asset_key.to_user_string()}: {left[0].description}")
 
 
 def _morning(day: date) -> datetime:

@@ -20,6 +20,7 @@ HOME = PROJECT.parent / ".engage"
 _ANY_DATABASE = "any_database"
 # dbt hands on what its profile names and no more; these libpq, beneath it, reads by itself.
 _LIBPQ = {"sslmode": "PGSSLMODE", "sslrootcert": "PGSSLROOTCERT"}
+_SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 _ONE_AT_A_TIME = threading.Lock()
 """dbt keeps its adapter and its flags in globals."""
 
@@ -60,6 +61,8 @@ def environment(url: str, home: Path = HOME) -> dict[str, str]:
         raise ConfigurationError(
             f"ENGAGE_DATABASE_URL: {', '.join(unknown)}: only {', '.join(_LIBPQ)} may follow the ?"
         )
+    if options.get("sslmode", "prefer") not in _SSL_MODES:
+        raise ConfigurationError(f"ENGAGE_DATABASE_URL: sslmode: one of {', '.join(_SSL_MODES)}")
     return {
         "ENGAGE_PG_HOST": parts.hostname or "",
         "ENGAGE_PG_PORT": str(parts.port or 5432),

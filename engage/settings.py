@@ -40,9 +40,9 @@ class Settings:
 
         Raises ConfigurationError for an address that is none.
         """
-        home = PROJECT / os.environ.get("ENGAGE_HOME", ".engage")
+        home = PROJECT / (os.environ.get("ENGAGE_HOME") or ".engage")
         return cls(
-            config=PROJECT / os.environ.get("ENGAGE_CONFIG", "config"),
+            config=PROJECT / (os.environ.get("ENGAGE_CONFIG") or "config"),
             home=home,
             database_url=_postgres_url("ENGAGE_DATABASE_URL"),
             landing_url=os.environ.get("ENGAGE_LANDING_URL") or str(home / "landing"),

@@ -38,16 +38,23 @@ where
     and exists (select from raw.enrolments)
 """
 _ON_ITS_WAY = """
-select
-    (
-        select count(*) from ops.delivery left join ops.batch using (delivery_id)
-        where (state is null or state = 'loading') and landed_at > %(since)s
-    ) + (
-        select count(*) from ops.sighting where delivery_id is null and problem is null and seen_at > %(since)s
-    )
+select count(*)
+from (
+    select source_id, landed_at as since
+    from ops.delivery left join ops.batch using (source_id, delivery_id)
+    where state is null or state = 'loading'
+    union all
+    -- what still grows is seen anew at every look, and may do so for ever
+    select source_id, seen_at from ops.sighting
+    where delivery_id is null and problem is null and seen_at <= %(settled)s
+) as waiting
+inner join ops.source using (source_id)
+cross join ops.scoring_parameter
+where since > %(since)s and coalesce(disabled_from > (%(now)s at time zone time_zone)::date, true)
 """
 WAITS_AT_MOST = timedelta(hours=12)
 """For what has been seen or landed and is not through the gate: after that it is stuck, and keeps nobody waiting."""
+_STANDS_STILL = timedelta(minutes=1)
 WAITING = f"""
 select count(*) from (
     (select week_start from ({_DUE}) as due except select week_start from ops.publication)
@@ -69,7 +76,7 @@ def waiting_weeks(connection: Connection, now: datetime) -> int:
 
 
 def on_its_way(connection: Connection, now: datetime) -> int:
-    """Return how many deliveries have been seen or landed of late and are not through the gate yet."""
+    """Return how many deliveries have been seen or landed of late, stand still, and are not through the gate yet."""
     return _count(connection, _ON_ITS_WAY, now)
 
 
@@ -86,7 +93,8 @@ def request_due_weeks(connection: Connection, now: datetime) -> int:
 
 
 def _count(connection: Connection, query: LiteralString, now: datetime) -> int:
-    row = connection.execute(query, {"now": now, "due_at": DUE_AT, "since": now - WAITS_AT_MOST}).fetchone()
+    given = {"now": now, "due_at": DUE_AT, "since": now - WAITS_AT_MOST, "settled": now - _STANDS_STILL}
+    row = connection.execute(query, given).fetchone()
     return cast(int, row[0]) if row else 0
 
 

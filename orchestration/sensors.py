@@ -12,8 +12,8 @@ import dagster as dg
 
 from assets.resources import WarehouseResource, readable_failures
 from engage import clock, health, landing, weekly
-from engage.connectors import Remote, TransportError
-from engage.sources import Source
+from engage.connectors import AccessError, Remote, TransportError
+from engage.sources import ConfigurationError, Source
 from orchestration.jobs import DAILY, ingest
 
 FIRST_WAIT, DOUBLINGS = timedelta(minutes=1), 6
@@ -39,15 +39,19 @@ def arrival_sensor(source: Source) -> dg.SensorDefinition:
     def _arrivals(context: dg.SensorEvaluationContext, warehouse: WarehouseResource) -> dg.SensorResult:
         if in_progress(context.instance, ingest(source)):
             return _skip(context, "A run of this source is still in progress.")
-        try:
-            with warehouse.connect() as connection:
-                if since := landing.disabled_since(connection, source, clock.now()):
-                    return _skip(context, f"Disabled since {since}: nothing is collected.")
+        settled: Sequence[Remote] = []
+        with warehouse.connect() as connection:
+            if since := landing.disabled_since(connection, source, clock.now()):
+                return _skip(context, f"Disabled since {since}: nothing is collected.")
+            unfinished = health.unfinished(connection, source.id)
+            try:
                 settled = landing.look(connection, source, clock.now())
-                unfinished = health.unfinished(connection, source.id)
-        except TransportError as error:
-            # Transient: the next look may succeed, and the freshness check speaks up if none does.
-            return _skip(context, f"Not reachable now: {error}")
+            except (AccessError, ConfigurationError, TransportError) as error:
+                # What has landed goes on to the gate; else the transient is skipped, for the next look may succeed.
+                if not unfinished and isinstance(error, TransportError):
+                    return _skip(context, f"Not reachable now: {error}")
+                if not unfinished:
+                    raise
         if not settled and not unfinished:
             return _skip(context, "Nothing new has settled.")
         return _ask(

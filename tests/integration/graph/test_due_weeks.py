@@ -104,7 +104,7 @@ def test_no_week_is_due_before_a_source_that_counts_covers_a_day(ledger: Connect
     assert weekly.waiting_weeks(ledger, LATER) == weekly.request_due_weeks(ledger, LATER) == 0
 
 
-@pytest.mark.parametrize("gone_by", [timedelta(0), timedelta(hours=13)])
+@pytest.mark.parametrize("gone_by", [timedelta(minutes=2), timedelta(hours=13)])
 @pytest.mark.parametrize(
     "arrival",
     [
@@ -120,8 +120,29 @@ def test_a_week_waits_for_what_is_on_its_way_but_not_for_ever(
 ) -> None:
     ledger.execute(arrival.encode(), {"at": LATER - gone_by})
     assert weekly.waiting_weeks(ledger, LATER) == 1
-    assert weekly.on_its_way(ledger, LATER) == (0 if gone_by else 1)
-    assert weekly.request_due_weeks(ledger, LATER) == (1 if gone_by else 0)
+    is_stuck = gone_by > weekly.WAITS_AT_MOST
+    assert weekly.on_its_way(ledger, LATER) == (0 if is_stuck else 1)
+    assert weekly.request_due_weeks(ledger, LATER) == (1 if is_stuck else 0)
+
+
+@pytest.mark.parametrize(
+    "why",
+    [
+        "update ops.source set disabled_from = '2026-10-19'",
+        "update ops.sighting set seen_at = seen_at + interval '90 seconds'",
+        "update ops.sighting set problem = 'no such day'",
+    ],
+    ids=["disabled", "still growing", "refused"],
+)
+def test_a_week_does_not_wait_for_what_may_never_come(ledger: Connection, why: str) -> None:
+    ledger.execute(
+        "insert into ops.sighting (source_id, name, size_bytes, modified_at, seen_at)"
+        " values ('gates', 'x', 1, %(at)s, %(at)s)",
+        {"at": LATER - timedelta(minutes=2)},
+    )
+    assert weekly.on_its_way(ledger, LATER) == 1
+    ledger.execute(why.encode())
+    assert weekly.on_its_way(ledger, LATER) == 0
 
 
 @pytest.mark.parametrize(

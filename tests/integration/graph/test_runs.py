@@ -7,9 +7,11 @@ import dagster as dg
 import psycopg
 import pytest
 
+from engage import landing
 from engage.connectors import AccessError
+from engage.sources import Source
 from orchestration import driver
-from tests.integration.graph.kit import SECRET_BADGE, SECRET_NAME, Installation
+from tests.integration.graph.kit import SECRET_BADGE, SECRET_NAME, SOURCES, Installation
 
 ROSTER = ["id,given,family,badge", *(f"S{i:03},{SECRET_NAME},Example,{SECRET_BADGE}{i:03}" for i in range(20))]
 GOOD = ["badge,at", *(f"{SECRET_BADGE}{i:03},2026-10-09 10:{i:02}" for i in range(20))]
@@ -176,6 +178,31 @@ def test_one_feed_out_of_reach_does_not_keep_the_marts_from_what_is_published(
     assert fed.query("select * from ops.touched_day") == []
 
 
+@pytest.mark.parametrize("fault", ["unreachable", "refused", "unset"])
+def test_what_has_landed_is_gated_whatever_has_become_of_its_server(
+    installation: Installation, monkeypatch: pytest.MonkeyPatch, fault: str
+) -> None:
+    installation.put("roster_20261009.csv", ROSTER)
+    installation.deliver("gates_20261009.csv", GOOD)
+    installation.tick("roster_arrivals")
+    gates = Source.model_validate(SOURCES[1])
+    with psycopg.connect(installation.run.url) as connection:
+        # As a run that was killed between land and load leaves it.
+        landing.land(connection, gates, installation.settings.landing_url, installation.now)
+    if fault == "unreachable":
+        monkeypatch.setenv("CAMPUS_SFTP_PORT", "1")
+    elif fault == "refused":
+        key = installation.served.parent / "keys" / "other"
+        asyncssh.generate_private_key("ssh-ed25519").write_private_key(key)
+        monkeypatch.setenv("CAMPUS_SFTP_KEY", str(key))
+    else:
+        monkeypatch.delenv("CAMPUS_SFTP_KEY")
+    (result,) = installation.tick("gates_arrivals")
+    assert faults(result) == ""
+    assert not checks(result)["fetched"].passed
+    assert installation.query(PUBLISHED) == [(20,)]
+
+
 def test_a_refused_key_is_a_red_run(fed: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
     key = fed.served.parent / "keys" / "other"
     asyncssh.generate_private_key("ssh-ed25519").write_private_key(key)
@@ -184,6 +211,10 @@ def test_a_refused_key_is_a_red_run(fed: Installation, monkeypatch: pytest.Monke
     result = fed.job("everything")
     assert faults(result) == ""
     assert "refuses the key of engage" in str(checks(result)["fetched"].description)
+    monkeypatch.delenv("CAMPUS_SFTP_KEY")
+    result = fed.job("everything")
+    assert faults(result) == ""
+    assert "CAMPUS_SFTP_KEY is not set" in str(checks(result)["fetched"].description)
 
 
 def test_an_unreachable_server_is_a_skipped_tick_and_a_changed_host_key_a_red_one(

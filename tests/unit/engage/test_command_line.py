@@ -101,6 +101,8 @@ def test_an_address_in_use(monkeypatch: pytest.MonkeyPatch, given: str, kept: st
 def test_an_option_that_dbt_would_lose_is_refused_before_anybody_connects(run) -> None:  # type: ignore[no-untyped-def]
     code, said = run("batch list", ENGAGE_DATABASE_URL=f"{NOWHERE}?password={WORD}%zz")
     assert code == 2 and said == "ENGAGE_DATABASE_URL: password: only sslmode, sslrootcert may follow the ?\n"
+    code, said = run("batch list", ENGAGE_DATABASE_URL=f"{NOWHERE}?sslmode=nope")
+    assert code == 2 and said.startswith("ENGAGE_DATABASE_URL: sslmode: one of disable")
 
 
 @pytest.mark.parametrize("beside", [{}, {"ENGAGE_DAGSTER_URL": NOWHERE}])
