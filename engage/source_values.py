@@ -4,7 +4,7 @@ No message here repeats the value: it may be a secret.
 """
 
 import re
-from datetime import date, datetime, time
+from datetime import date, datetime, time, timedelta
 from typing import Annotated
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -95,8 +95,13 @@ def _port(value: int | str) -> int | str:
 
 
 def _clock_time(value: object) -> object:
-    # YAML 1.1 reads an unquoted 16:30 as the number 16 * 60 + 30.
-    return time(*divmod(value, 60)) if isinstance(value, int) else value
+    # YAML 1.1 reads an unquoted 16:30 as the number 16 * 60 + 30, and 16:30:00 as 60 times that.
+    if not isinstance(value, int | float):
+        return value
+    for seconds, unit in ((60, 60), (3600, 1)):
+        if isinstance(value, int) and seconds <= value < 24 * seconds:
+            return (datetime.min + timedelta(seconds=value * unit)).time()
+    raise ValueError("must be a time in quotes, such as '16:30'")
 
 
 def _words(value: object) -> object:

@@ -176,6 +176,30 @@ def test_an_api_needs_a_first_day(write: Write) -> None:
     assert isinstance(transport, Rest) and transport.window == timedelta(days=1)
 
 
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        ("16:30", time(16, 30)),
+        ("16:30:00", time(16, 30)),
+        ("1:00", time(1)),
+        ("1:00:00", time(1)),
+        ("06:00", time(6)),
+        ("00:30:15", time(0, 30, 15)),
+        ("23:59", time(23, 59)),
+        ("23:59:59", time(23, 59, 59)),
+        ("'16:30'", time(16, 30)),
+    ],
+)
+def test_a_time_of_day_needs_no_quotes(write: Write, written: str, expected: time) -> None:
+    assert load_source(write("category:", f"delivered_at: {written}\ncategory:")).delivered_at == expected
+
+
+@pytest.mark.parametrize("written", ["6", "24:00", "24:00:00", "16:30:00.5", "-16:30", "true"])
+def test_a_number_that_is_no_time_of_day_is_refused_with_what_to_write(write: Write, written: str) -> None:
+    with pytest.raises(ConfigurationError, match="delivered_at: must be a time in quotes, such as '16:30'"):
+        load_source(write("category:", f"delivered_at: {written}\ncategory:"))
+
+
 def test_what_yaml_makes_of_unquoted_words_and_times_is_understood(write: Write) -> None:
     record = GATE.replace("record: activity", "record: attendance").replace("library_access", "attendance")
     record = record.replace("occurred_at:", "starts_at:").replace(
