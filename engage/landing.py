@@ -73,14 +73,6 @@ class LandingReport:
     """The source is disabled: it was not looked at."""
 
 
-@dataclass(frozen=True)
-class _Survey:
-    ready: list[Remote]
-    waiting: int
-    problems: list[str]
-    newest: Remote | None
-
-
 def disabled_since(connection: Connection, source: Source, now: datetime) -> date | None:
     """Return `disabled_from` once that day has begun where the institution is; None: the source is collected."""
     if source.disabled_from is None:
@@ -91,13 +83,13 @@ def disabled_since(connection: Connection, source: Source, now: datetime) -> dat
 
 
 def look(connection: Connection, source: Source, now: datetime) -> list[Remote]:
-    """List the source, note what is new in `ops.sighting`, return what is settled and not yet landed, oldest first.
+    """List the source, note what is new in `ops.sighting`, return what is to land: oldest first, held windows last.
 
     Of a disabled source: nothing, without asking it. Commits. Raises TransportError, AccessError, ConfigurationError.
     """
     if disabled_since(connection, source, now):
         return []
-    return _survey(connection, source, now).ready
+    return _survey(connection, source, now)[0]
 
 
 def land(
@@ -110,9 +102,8 @@ def land(
     """
     if since := disabled_since(connection, source, now):
         return LandingReport(disabled_since=since)
-    survey = _survey(connection, source, now)
-    report = LandingReport(waiting=survey.waiting, problems=survey.problems, newest=survey.newest)
-    if not (ready := survey.ready[:limit]):
+    settled, report = _survey(connection, source, now)
+    if not (ready := settled[:limit]):
         return report
     store, done = Store(store_url), 0
     with store.scratch() as scratch:
@@ -134,10 +125,10 @@ def open_delivery(store_url: str, landed_path: str) -> BinaryIO:
     return cast(BinaryIO, store.files.open(f"{store.root}/{landed_path}", "rb"))
 
 
-def _survey(connection: Connection, source: Source, now: datetime) -> _Survey:
+def _survey(connection: Connection, source: Source, now: datetime) -> tuple[list[Remote], LandingReport]:
     listed = {(r.name, r.size_bytes or 0, r.modified_at): r for r in connector_for(source).list(connection, now)}
     first_seen = _note(connection, source.id, listed, now)
-    ready, waiting = [], 0
+    ready, waiting = list[Remote](), 0
     for key, remote in listed.items():
         if key not in first_seen or remote.problem:
             continue
@@ -145,8 +136,9 @@ def _survey(connection: Connection, source: Source, now: datetime) -> _Survey:
             ready.append(remote)
         else:
             waiting += 1
-    return _Survey(
-        ready=sorted(ready, key=lambda remote: (remote.modified_at, remote.name)),
+    # A window that is only read again comes after all that are new.
+    ready.sort(key=lambda r: (r.window_end not in (None, r.modified_at), r.modified_at, r.name))
+    return ready, LandingReport(
         waiting=waiting,
         problems=[f"{remote.name}: {remote.problem}" for remote in listed.values() if remote.problem],
         newest=max(listed.values(), key=lambda remote: remote.modified_at, default=None),
@@ -276,7 +268,8 @@ _SEEN = """
     insert into ops.sighting (source_id, name, size_bytes, modified_at, delivery_id, seen_at)
     select source_id, name, size_bytes, modified_at, delivery_id, seen_at
     from jsonb_populate_recordset(null::ops.sighting, %s)
-    on conflict (source_id, name, size_bytes, modified_at) do update set delivery_id = excluded.delivery_id
+    on conflict (source_id, name, size_bytes, modified_at)
+    do update set delivery_id = excluded.delivery_id, seen_at = excluded.seen_at
 """
 _IDENTITY = ("content_hash", "window_start", "window_end", "first_day", "last_day")
 _Identity = tuple[object, ...]

@@ -1,7 +1,7 @@
 """A paged HTTP API, asked for windows of time: one window becomes one gzip file of JSON Lines, or nothing.
 
-Paging, retries, what an answer means and which one is asked for again belong here; the arithmetic of windows is
-`windows.py`, what the keys mean is the source's.
+Paging, retries and what an answer means belong here; which windows there are is `windows.py`, what the keys mean is
+the source's.
 """
 
 import gzip
@@ -13,31 +13,21 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import httpx
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential_jitter
 
 from engage.connectors import AccessError, Remote, TransportError
-from engage.connectors.windows import midnight, whole_windows
+from engage.connectors.windows import held, landed_until, midnight, missed, whole_windows
 from engage.sources import ConfigurationError, Rest, Source, resolve
 from engage.warehouse import Connection
 
 LONGEST_WAIT_S = 120.0
 """However long a Retry-After is: the next look comes anyway."""
-READ_AGAIN_AFTER = timedelta(days=1)
-"""How long a held window waits until its answer may be a better one."""
-# A window that some batch made visible is left alone; its readings are its sightings, also those that brought nothing.
-_HELD = """
-select d.name, d.window_start, d.window_end, d.first_day, d.last_day, coalesce(max(s.seen_at), max(d.landed_at))
-from ops.delivery as d
-left join ops.batch as b using (delivery_id)
-left join ops.sighting as s using (delivery_id)
-where d.source_id = %s and d.window_end is not null
-group by d.name, d.window_start, d.window_end, d.first_day, d.last_day
-having bool_or(b.state = 'held') and not bool_or(b.state = 'published')
-"""
+_NAMED = 10
+"""An error names at most so many windows."""
 _BACK_OFF = wait_exponential_jitter(multiplier=0.5, max=30, jitter=0.5)
 
 # At INFO httpx writes every address, and a next link may carry a token of its own.
@@ -56,6 +46,14 @@ class _AgainError(TransportError):
         self.after_s = after_s
 
 
+class _AwayError(_AgainError):
+    """The server is not to be had now, for this window or any other."""
+
+
+class _RefusedError(AccessError):
+    """The token is refused, for this window and any other."""
+
+
 class RestConnector:
     """One list of one API."""
 
@@ -68,44 +66,52 @@ class RestConnector:
         except httpx.InvalidURL as error:
             raise ConfigurationError(f"{source.id}: transport.base_url: {error}") from error
         self._where = f"{self._url.host}{self._url.path}"
+        self._attempts = transport.max_attempts
 
     def list(self, connection: Connection, now: datetime) -> Sequence[Remote]:
         """See Connector."""
-        row = connection.execute(
-            "select max(window_end) from ops.delivery where source_id = %s", [self._source.id]
-        ).fetchone()
-        start = row[0] if row else None
-        if not isinstance(start, datetime):
-            first_day = self._transport.start or self._source.enabled_from
-            if isinstance(first_day, str):
-                first_day = _day(first_day, f"{self._source.id}: transport.start")
-            if first_day is None:
-                raise ConfigurationError(f"{self._source.id}: transport.start: needed while enabled_from is empty")
-            start = midnight(first_day, self._zone)
+        first = self._first()
+        start = landed_until(connection, self._source.id) or first
         at = self._source.delivered_at
         # By the clock on the wall: a window that ends at midnight is due at that time of the day, whatever its length.
         over = now.astimezone(self._zone) - timedelta(hours=at.hour, minutes=at.minute, seconds=at.second)
         fresh = whole_windows(start.astimezone(UTC), over, self._transport.window, self._zone)
-        return [*self._held(connection, now), *fresh]
+        old = (*missed(connection, self._source.id, self._zone), *held(connection, self._source.id, now))
+        # To move `start` is how to give up, for good, what the API no longer has.
+        return [*fresh, *(remote for remote in old if remote.window_start and remote.window_start >= first)]
 
-    def _held(self, connection: Connection, now: datetime) -> Iterator[Remote]:
-        """Yield the windows whose held answer is old enough to ask again; each stays the same until it is read."""
-        rows = cast(list[tuple[Any, ...]], connection.execute(_HELD, [self._source.id]).fetchall())
-        for name, start, end, first_day, last_day, read_at in rows:
-            if (due := read_at + READ_AGAIN_AFTER) <= now:
-                yield Remote(name, None, due, first_day, last_day, start, end, is_whole=True)
+    def _first(self) -> datetime:
+        """Return the beginning of the first day to ask for."""
+        first_day = self._transport.start or self._source.enabled_from
+        if isinstance(first_day, str):
+            first_day = _day(first_day, f"{self._source.id}: transport.start")
+        if first_day is None:
+            raise ConfigurationError(f"{self._source.id}: transport.start: needed while enabled_from is empty")
+        return midnight(first_day, self._zone)
 
     def fetch(self, remotes: Sequence[Remote], into: Path) -> Iterator[tuple[Remote, Path]]:
-        """See Connector."""
+        """See Connector. A window that the server does not give is reported after the others were yielded."""
+        failed: dict[str, AccessError | TransportError] = {}
         headers = {"Authorization": f"Bearer {resolve(self._transport.token)}", "Accept": "application/json"}
         with httpx.Client(headers=headers, timeout=self._transport.timeout_s) as client:
             for number, remote in enumerate(remotes):
                 path = into / str(number)
-                # No name and no time in the gzip header: the same items are the same bytes.
-                with path.open("wb") as raw, gzip.GzipFile("", "wb", 6, raw, mtime=0) as file:
-                    for items in self._pages(client, remote):
-                        file.write("".join(map(_line, items)).encode("utf-8", "replace"))
+                try:
+                    # No name and no time in the gzip header: the same items are the same bytes.
+                    with path.open("wb") as raw, gzip.GzipFile("", "wb", 6, raw, mtime=0) as file:
+                        for items in self._pages(client, remote):
+                            file.write("".join(map(_line, items)).encode("utf-8", "replace"))
+                except (AccessError, TransportError) as error:
+                    failed[remote.name] = error
+                    if isinstance(error, (_AwayError, _RefusedError)):
+                        break
+                    # Patience with one window is enough while it may be the server that fails.
+                    self._attempts = 1 if isinstance(error, _AgainError) else self._transport.max_attempts
+                    continue
+                self._attempts = self._transport.max_attempts
                 yield remote, path
+        if failed:
+            raise _summary(failed)
 
     def _pages(self, client: httpx.Client, remote: Remote) -> Iterator[Items]:
         paging = self._transport.paging
@@ -161,7 +167,7 @@ class RestConnector:
         """Ask until there is a whole answer. Raises TransportError after the last attempt."""
         retrying = Retrying(
             retry=retry_if_exception_type(_AgainError),
-            stop=stop_after_attempt(self._transport.max_attempts),
+            stop=stop_after_attempt(self._attempts),
             wait=_wait,
             reraise=True,
         )
@@ -170,14 +176,24 @@ class RestConnector:
     def _attempt(self, client: httpx.Client, url: httpx.URL) -> Answer:
         try:
             response = client.get(url)
+        except (httpx.TimeoutException, httpx.ConnectError) as error:
+            raise _AwayError(f"{self._where}: {type(error).__name__}") from None
         except httpx.RequestError as error:
             raise _AgainError(f"{self._where}: {type(error).__name__}") from None
         status = response.status_code
         is_told_to_wait = status == 429 or (status == 403 and "rate limit exceeded" in response.text.lower())
-        if is_told_to_wait or status >= 500 or status in (408, 425):
+        if is_told_to_wait or status == 503:
+            raise _AwayError(f"{self._where}: HTTP {status}", _retry_after(response))
+        if status >= 500 or status in (408, 425):
             raise _AgainError(f"{self._where}: HTTP {status}", _retry_after(response))
         if status in (401, 403):
-            raise AccessError(f"{self._where}: HTTP {status}; renew or re-authorise the token {self._transport.token}")
+            raise _RefusedError(
+                f"{self._where}: HTTP {status}; renew or re-authorise the token {self._transport.token}"
+            )
+        if status == 410:
+            raise AccessError(
+                f"{self._where}: HTTP 410; to give up what it no longer has, set start of the source later"
+            )
         if status != 200:
             raise AccessError(f"{self._where}: HTTP {status}; check base_url, path and parameters of the source")
         try:
@@ -191,6 +207,18 @@ class RestConnector:
                 f"{self._where}: the answer holds no list of items at {self._transport.items_key or 'its top'}"
             )
         return response, body, items
+
+
+def _summary(failed: dict[str, AccessError | TransportError]) -> AccessError | TransportError:
+    """Return one error for all windows that failed: permanent if one of them is."""
+    windows: dict[str, list[str]] = {}
+    for name, error in failed.items():
+        windows.setdefault(str(error), []).append(name)
+    message = "; ".join(
+        f"{said} ({len(names)} of the windows: {', '.join(names[:_NAMED])}{' ...' if len(names) > _NAMED else ''})"
+        for said, names in windows.items()
+    )
+    return (AccessError if any(isinstance(e, AccessError) for e in failed.values()) else TransportError)(message)
 
 
 def _wait(state: RetryCallState) -> float:

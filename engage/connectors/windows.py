@@ -1,12 +1,38 @@
-"""Which windows of time to ask an API for. Pure arithmetic on local days; nothing about HTTP."""
+"""Which windows of time to ask an API for: by the calendar (local days), and again by what the ledger says of them.
+
+Nothing about HTTP, and nothing is written here.
+"""
 
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, time, timedelta
+from typing import Any, cast
 from zoneinfo import ZoneInfo
 
 from engage.connectors import Remote
+from engage.warehouse import Connection
 
+READ_AGAIN_AFTER = timedelta(days=1)
+"""How long a held window waits until its answer may be a better one."""
 _DAY = timedelta(days=1)
+# Asked for in vain while a later one was landed: its sighting is all that remembers it.
+_MISSED = """
+select s.name, s.modified_at
+from ops.sighting as s
+where
+    s.source_id = %(source)s and s.delivery_id is null and strpos(s.name, '/') > 0
+    and s.modified_at <= (select max(window_end) from ops.delivery where source_id = %(source)s)
+    and not exists (select from ops.delivery as d where d.source_id = s.source_id and d.name = s.name)
+"""
+# A window that some batch made visible is left alone; its readings are its sightings, also those that brought nothing.
+_HELD = """
+select d.name, d.window_start, d.window_end, d.first_day, d.last_day, coalesce(max(s.seen_at), max(d.landed_at))
+from ops.delivery as d
+left join ops.batch as b using (delivery_id)
+left join ops.sighting as s using (delivery_id)
+where d.source_id = %s and d.window_end is not null
+group by d.name, d.window_start, d.window_end, d.first_day, d.last_day
+having bool_or(b.state = 'held') and not bool_or(b.state = 'published')
+"""
 
 
 def midnight(day: date, zone: ZoneInfo) -> datetime:
@@ -25,16 +51,41 @@ def whole_windows(start: datetime, now: datetime, length: timedelta, zone: ZoneI
         end = midnight(start.astimezone(zone).date() + length, zone) if is_days else start + length
         if end > now:
             return
-        # Days whose last instant lies inside: those an API window has seen to the end.
-        first, last = start.astimezone(zone).date(), end.astimezone(zone).date() - _DAY
-        yield Remote(
-            name=f"{start:%Y-%m-%dT%H:%MZ}/{end:%Y-%m-%dT%H:%MZ}",
-            size_bytes=None,
-            modified_at=end,
-            first_day=first if first <= last else None,
-            last_day=last if first <= last else None,
-            window_start=start,
-            window_end=end,
-            is_whole=True,
-        )
+        yield one_window(start, end, zone)
         start = end
+
+
+def one_window(start: datetime, end: datetime, zone: ZoneInfo) -> Remote:
+    """Return the window between two instants (UTC)."""
+    # Days whose last instant lies inside: those an API window has seen to the end.
+    first, last = start.astimezone(zone).date(), end.astimezone(zone).date() - _DAY
+    return Remote(
+        name=f"{start:%Y-%m-%dT%H:%MZ}/{end:%Y-%m-%dT%H:%MZ}",
+        size_bytes=None,
+        modified_at=end,
+        first_day=first if first <= last else None,
+        last_day=last if first <= last else None,
+        window_start=start,
+        window_end=end,
+        is_whole=True,
+    )
+
+
+def landed_until(connection: Connection, source_id: str) -> datetime | None:
+    """Return the end of the last window in the ledger."""
+    row = connection.execute("select max(window_end) from ops.delivery where source_id = %s", [source_id]).fetchone()
+    return cast(datetime | None, row and row[0])
+
+
+def missed(connection: Connection, source_id: str, zone: ZoneInfo) -> Iterator[Remote]:
+    """Yield the windows that could not be fetched when later ones could."""
+    for name, end in cast(list[tuple[Any, ...]], connection.execute(_MISSED, {"source": source_id}).fetchall()):
+        yield one_window(datetime.fromisoformat(name.partition("/")[0]), end.astimezone(UTC), zone)
+
+
+def held(connection: Connection, source_id: str, now: datetime) -> Iterator[Remote]:
+    """Yield the windows whose held answer is old enough to ask again; each stays the same until it is read."""
+    rows = cast(list[tuple[Any, ...]], connection.execute(_HELD, [source_id]).fetchall())
+    for name, start, end, first_day, last_day, read_at in rows:
+        if (due := read_at + READ_AGAIN_AFTER) <= now:
+            yield Remote(name, None, due, first_day, last_day, start, end, is_whole=True)

@@ -79,6 +79,8 @@ class Api:
         self.items: list[dict[str, Any]] = []
         self.faults: list[Fault] = []
         """Each is the answer to one request, before real answers are given."""
+        self.broken: dict[str, Fault] = {}
+        """The answer to every request for the window that begins then."""
         self.asked: list[tuple[float, str]] = []
         self.next_host: str | None = None
         self.largest_page = 3
@@ -90,7 +92,10 @@ class Api:
 
             def do_GET(self) -> None:
                 api.asked.append((time.monotonic(), self.path))
-                if api.faults:
+                window = parse_qs(urlsplit(self.path).query)["from"][0]
+                if window in api.broken:
+                    api.broken[window](self)
+                elif api.faults:
                     api.faults.pop(0)(self)
                 elif self.headers["Authorization"] != f"Bearer {api.token}":
                     say(self, 401, b"{}")

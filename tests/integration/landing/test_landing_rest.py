@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import socket
 import time
 from datetime import UTC, date, datetime, timedelta
 from email.utils import formatdate
@@ -9,6 +10,7 @@ from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 import pytest
+from tenacity import RetryCallState
 
 from engage.connectors import AccessError, TransportError
 from engage.landing import Delivery, land, look, open_delivery
@@ -160,15 +162,21 @@ def test_retry_after_of_an_hour_is_not_waited_out(
 
 @pytest.mark.parametrize(
     ("status", "what_to_do"),
-    [(401, r"renew .* \$\{TEST_API_TOKEN\}"), (403, r"re-authorise"), (404, "check base_url"), (302, "check base_url")],
+    [
+        (401, r"renew .* \$\{TEST_API_TOKEN\}"),
+        (403, "re-authorise"),
+        (404, "check base_url"),
+        (302, "check base_url"),
+        (410, "give up"),
+    ],
 )
 def test_a_permanent_refusal_is_not_asked_again_and_says_what_to_do(
     warehouse: Connection, api: Api, store: str, status: int, what_to_do: str
 ) -> None:
-    api.faults = [lambda handler: say(handler, status, b"{}")]
+    api.faults = [lambda handler: say(handler, status, b"{}")] * 2
     with pytest.raises(AccessError, match=f"HTTP {status}; .*{what_to_do}"):
         land(warehouse, api.source(), store, NOW)
-    assert len(api.asked) == 1
+    assert len(api.asked) == (1 if status in (401, 403) else 2), "a refused token is not tried window after window"
 
 
 def test_a_token_that_expires_midway_lands_nothing_of_the_window(warehouse: Connection, api: Api, store: str) -> None:
@@ -237,3 +245,83 @@ def test_a_held_window_is_read_again_once_a_day_until_a_good_answer_comes(
 )
 def test_a_window_is_asked_for_once_its_answer_is_due(warehouse: Connection, api: Api, now: str, days: int) -> None:
     assert len(look(warehouse, api.source(), datetime.fromisoformat(now))) == days
+
+
+@pytest.mark.parametrize(("status", "error"), [(410, AccessError), (404, AccessError), (500, TransportError)])
+def test_a_window_that_fails_for_ever_does_not_keep_the_others(
+    warehouse: Connection,
+    api: Api,
+    store: str,
+    status: int,
+    error: type[Exception],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("engage.connectors.rest._BACK_OFF", lambda state: 0.0)
+    source = api.source()
+    held, good = land(warehouse, source, store, NOW).landed
+    enter(warehouse, held, "held")
+    enter(warehouse, good, "published")
+    broken = [held.name, "2026-10-10T23:00Z/2026-10-11T23:00Z"]
+    for name in broken:
+        api.broken[name.replace("Z/", ":00Z/")[:20]] = lambda handler: say(handler, status, b"{}")
+    for day in range(1, 5):
+        try:
+            land(warehouse, source, store, NOW + timedelta(days=day))
+        except error as raised:
+            told = str(raised)
+    assert all(name in told for name in broken), "what fails is named"
+    days = "select extract(day from first_day)::integer from ops.delivery order by first_day"
+    assert warehouse.execute(days).fetchall() == [(8,), (9,), (10,), (12,), (13,)]
+    wanted = look(warehouse, source, NOW + timedelta(days=5))
+    assert [remote.name for remote in wanted] == [broken[1], "2026-10-13T23:00Z/2026-10-14T23:00Z", broken[0]]
+    assert (wanted[0].first_day, wanted[0].last_day) == (date(2026, 10, 11), date(2026, 10, 11))
+    api.broken.clear()
+    report = land(warehouse, source, store, NOW + timedelta(days=5))
+    assert (len(report.landed), report.duplicates) == (2, 1)
+    assert look(warehouse, source, NOW + timedelta(days=5)) == []
+
+
+def test_windows_that_are_gone_are_given_up_by_a_later_start(warehouse: Connection, api: Api, store: str) -> None:
+    api.broken["2026-10-07T23:00:00Z"] = lambda handler: say(handler, 410, b"{}")
+    with pytest.raises(AccessError, match="set start of the source later"):
+        land(warehouse, api.source(), store, NOW)
+    (gone,) = look(warehouse, api.source(), NOW)
+    assert gone.first_day == date(2026, 10, 8)
+    assert look(warehouse, api.source(start="2026-10-09"), NOW) == []
+
+
+@pytest.mark.parametrize(
+    ("fault", "requests"),
+    [
+        (hang, 3),
+        (lambda handler: say(handler, 503, b"", {"Retry-After": "0"}), 3),
+        (lambda handler: say(handler, 429, b"", {"Retry-After": "0"}), 3),
+        (lambda handler: say(handler, 500, b""), 3 + 5),
+    ],
+    ids=["hangs", "503", "429", "500"],
+)
+def test_a_server_that_is_down_is_not_asked_at_length_for_each_window(
+    warehouse: Connection, api: Api, store: str, fault: Fault, requests: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engage.connectors.rest._BACK_OFF", lambda state: 0.0)
+    api.faults = [fault] * 20
+    with pytest.raises(TransportError, match=r"127\.0\.0\.1/api/views: "):
+        land(warehouse, api.source(), store, NOW + timedelta(days=4))
+    assert len(api.asked) == requests
+
+
+def test_a_server_that_is_not_there_is_not_asked_for_each_window(
+    warehouse: Connection, api: Api, store: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    attempts: list[int] = []
+
+    def wait(state: RetryCallState) -> float:
+        attempts.append(state.attempt_number)
+        return 0.0
+
+    monkeypatch.setattr("engage.connectors.rest._BACK_OFF", wait)
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        nowhere = api.source(base_url=f"http://127.0.0.1:{closed.getsockname()[1]}")
+    with pytest.raises(TransportError, match="ConnectError"):
+        land(warehouse, nowhere, store, NOW)
+    assert attempts == [1, 2, 3]
