@@ -52,7 +52,7 @@ def up(port: int, campus: bool) -> None:
     once, the rest comes day by day. --no-campus is for sources of your own, as ENGAGE_CONFIG describes them.
     """
     from campus import demo as module
-    from campus.folder import is_played
+    from campus.folder import installed, is_played
     from orchestration.up import services
 
     settings = Settings.from_environment()
@@ -66,6 +66,7 @@ def up(port: int, campus: bool) -> None:
             if missed := deliverer.advance(datetime.now(UTC)):
                 click.echo(f"{len(missed)} files have arrived since the campus was last open")
         else:
+            stack.enter_context(installed(settings))
             run = stack.enter_context(runtime.running(settings))
         running = stack.enter_context(services(run, port))
         address = urlsplit(run.url)
@@ -94,10 +95,12 @@ def oulad(folder: Path, daily: bool, shuffle: int | None) -> None:
     Replaying the same files again changes nothing.
     """
     from campus import replay as module
+    from campus.folder import installed
 
     if daily and shuffle is not None:
         raise click.UsageError("--daily and --shuffle exclude each other")
     os.environ.setdefault("ENGAGE_CONFIG", str(PROJECT / "config" / "profiles" / "oulad"))
     os.environ.setdefault("ENGAGE_HOME", str(PROJECT / ".engage" / "oulad"))
-    with _told():
-        module.replay(Settings.from_environment(), folder, daily, shuffle)
+    settings = Settings.from_environment()
+    with _told(), installed(settings):
+        module.replay(settings, folder, daily, shuffle)

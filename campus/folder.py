@@ -5,16 +5,15 @@ What is played there is not known here.
 
 import contextlib
 import fcntl
+import os
 import shutil
-import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
 
 import psycopg
 
 from engage import postgres, warehouse
-from engage.settings import Settings
+from engage.settings import PROJECT, Settings
 
 MARKER = "this-is-a-demo"
 STATE = ("campus", "dagster", "landing", "logs", "postgres")
@@ -24,7 +23,7 @@ GOES_DOWN_WITHIN_S = 10.0
 
 
 class DemoError(Exception):
-    """The demo cannot run over this folder; the message says what to do."""
+    """The demo cannot run over this folder, or something else cannot over a demo's; the message says what to do."""
 
 
 @contextlib.contextmanager
@@ -33,25 +32,39 @@ def claimed(settings: Settings, fresh: bool) -> Iterator[None]:
 
     `fresh` forgets an earlier demo there; what is not a demo's is never touched. Raises DemoError.
     """
-    home, marker = settings.home, settings.home / MARKER
-    is_demo = marker.exists()
-    if not is_demo:
-        _must_be_nobodys(settings)
-    if fresh and settings.database_url and _holds_deliveries(settings.database_url):
-        raise DemoError("the database of ENGAGE_DATABASE_URL holds deliveries; the demo needs an empty one")
-    try:
-        home.mkdir(parents=True, exist_ok=True)
-        marker.touch()
-    except OSError as error:
-        raise DemoError(f"ENGAGE_HOME: {home}: cannot be used ({error.strerror})") from None
-    in_use = DemoError(f"a demo, `make up` or another command is running over {home}; stop it or set ENGAGE_HOME")
-    with marker.open() as lock:
-        # Other commands start the server too, and do not lock the marker.
-        if not _locks(lock) or (fresh and is_demo and _is_served(home / "postgres")):
-            raise in_use
-        if fresh and is_demo:
-            for name in STATE:
-                shutil.rmtree(home / name, ignore_errors=True)
+    # What an institution's own sources delivered must not lie where the next demo forgets it.
+    if settings.config.resolve() != (PROJECT / "config").resolve():
+        raise DemoError("the demo has a configuration of its own: unset ENGAGE_CONFIG, or use `engage up --no-campus`")
+    home = settings.home
+    with _held(home, fcntl.LOCK_EX):
+        is_demo = is_played(settings)
+        if not is_demo:
+            _must_be_nobodys(settings)
+        if fresh and settings.database_url and _holds_deliveries(settings.database_url):
+            raise DemoError("the database of ENGAGE_DATABASE_URL holds deliveries; the demo needs an empty one")
+        if fresh or not is_demo:
+            try:
+                # Commands that do not hold the home start the server too.
+                with postgres.stopped(home / "postgres", GOES_DOWN_WITHIN_S):
+                    (home / MARKER).touch()
+                    if is_demo:
+                        _forget(home)
+            except postgres.PostgresError:
+                raise _in_use(home) from None
+            except OSError as error:
+                raise _unusable(home, error) from None
+        yield
+
+
+@contextlib.contextmanager
+def installed(settings: Settings) -> Iterator[None]:
+    """Keep `settings.home` from becoming a demo's while the block runs. Raises DemoError where it is one."""
+    with _held(settings.home, fcntl.LOCK_SH):
+        if is_played(settings):
+            raise DemoError(
+                f"{settings.home} holds a demo, and the next `make demo` would forget all that came since; "
+                "remove the folder or set ENGAGE_HOME to another"
+            )
         yield
 
 
@@ -92,21 +105,31 @@ def _holds_deliveries(url: str) -> bool:
         return connection.execute("select 1 from ops.delivery limit 1").fetchone() is not None
 
 
-def _is_served(cluster: Path) -> bool:
-    """Say whether a server of this cluster runs and goes on running: its lock is free once nothing of it is left."""
-    deadline = time.monotonic() + GOES_DOWN_WITHIN_S
-    with contextlib.suppress(FileNotFoundError), (cluster / "server.lock").open() as lock:
-        while not _locks(lock):
-            if time.monotonic() >= deadline:
-                return True
-            time.sleep(0.1)
-    return False
-
-
-def _locks(file: IO[str]) -> bool:
-    """Lock the file for this process alone, until it is closed, if nobody else has."""
+@contextlib.contextmanager
+def _held(home: Path, how: int) -> Iterator[None]:
+    """Lock the folder itself, so that nothing is left in one that is somebody else's."""
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
+        home.mkdir(parents=True, exist_ok=True)
+        folder = os.open(home, os.O_RDONLY)
+    except OSError as error:
+        raise _unusable(home, error) from None
+    try:
+        if not postgres.is_free(folder, how):
+            raise _in_use(home)
+        yield
+    finally:
+        os.close(folder)
+
+
+def _forget(home: Path) -> None:
+    postgres.empty(home / "postgres")
+    for name in set(STATE) - {"postgres"}:
+        shutil.rmtree(home / name, ignore_errors=True)
+
+
+def _in_use(home: Path) -> DemoError:
+    return DemoError(f"a demo, `make up` or another command is running over {home}; stop it or set ENGAGE_HOME")
+
+
+def _unusable(home: Path, error: OSError) -> DemoError:
+    return DemoError(f"ENGAGE_HOME: {home}: cannot be used ({error.strerror})")

@@ -105,46 +105,77 @@ def running(folder: Path, options: dict[str, str] | None = None) -> Iterator[str
     """
     folder = folder.absolute()
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "users.lock").open("w") as users:
-        with _locked(folder / "door.lock"):
+    # Opened once: whoever removes the folder and makes it anew has other files, and is not waited for in leaving.
+    with _opened(folder, "door") as door, _opened(folder, "users") as users, _opened(folder, "server") as server:
+        with _locked(door):
             # Waits while the keeper stops the server of users who were killed.
             fcntl.flock(users, fcntl.LOCK_SH)
             if not (folder / "initialised").exists():
-                with _locked(folder / "server.lock") as lock:
-                    _initialise(folder, lock)
+                with _locked(server):
+                    _initialise(folder, server)
             url = _reach(folder, options or {})
         try:
             yield url
         finally:
-            with _locked(folder / "door.lock"):
-                _leave(folder, users)
+            with _locked(door):
+                _leave(users, server)
 
 
 @contextlib.contextmanager
-def _locked(path: Path) -> Iterator[IO[str]]:
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        try:
-            yield file
-        finally:
-            # A forked child may have the file open too: closing it would not be enough.
-            fcntl.flock(file, fcntl.LOCK_UN)
+def stopped(folder: Path, within_s: float) -> Iterator[None]:
+    """Keep the cluster in `folder` down while the block runs: who comes waits at the door.
+
+    Raises PostgresError if somebody uses it and goes on using it for `within_s` seconds.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    deadline = time.monotonic() + within_s
+    while True:
+        with _opened(folder, "door") as door, _opened(folder, "server") as server:
+            if is_free(door) and is_free(server):
+                yield
+                return
+        if time.monotonic() >= deadline:
+            raise PostgresError(f"the embedded Postgres in {folder} is in use")
+        time.sleep(0.05)
 
 
-def _is_free(file: IO[str]) -> bool:
-    """Lock `file` for us alone if nobody else holds it; say whether we did."""
+def empty(folder: Path) -> None:
+    """Forget a cluster that is `stopped`. The locks stay, for somebody may be waiting for them."""
+    # First, so that a half-emptied one is made again.
+    (folder / "initialised").unlink(missing_ok=True)
+    shutil.rmtree(folder / "data", ignore_errors=True)
+    for name in ("password", "server.log"):
+        (folder / name).unlink(missing_ok=True)
+
+
+def _opened(folder: Path, name: str) -> IO[str]:
+    return (folder / f"{name}.lock").open("w")
+
+
+@contextlib.contextmanager
+def _locked(file: IO[str]) -> Iterator[None]:
+    fcntl.flock(file, fcntl.LOCK_EX)
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        # A forked child may have the file open too: closing it would not be enough.
+        fcntl.flock(file, fcntl.LOCK_UN)
+
+
+def is_free(file: IO[str] | int, how: int = fcntl.LOCK_EX) -> bool:
+    """Lock `file`, for us alone or with LOCK_SH, if nobody holds it against that; say whether we did."""
+    try:
+        fcntl.flock(file, how | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     return True
 
 
-def _leave(folder: Path, users: IO[str]) -> None:
+def _leave(users: IO[str], server: IO[str]) -> None:
     """Give up our share, and wait for the end of the server if it was the last."""
-    if _is_free(users):
+    if is_free(users):
         fcntl.flock(users, fcntl.LOCK_UN)  # Now it is the keeper's.
-        with _locked(folder / "server.lock"):
+        with _locked(server):
             pass  # Nothing of the server is left.
     else:
         # Others share it, and we get it at once; or the keeper was quicker than we: once the server is down.
@@ -178,8 +209,9 @@ def _reach(folder: Path, options: dict[str, str]) -> str:
     """Return the URL of the cluster's server once it answers; start it when nothing is left of an earlier one."""
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
-        with (folder / "server.lock").open("w") as lock:
-            if _is_free(lock):
+        # Opened anew: what we start inherits it, and only that must hold it afterwards.
+        with _opened(folder, "server") as lock:
+            if is_free(lock):
                 _start(folder, options, lock)
         if url := _url(folder):
             return url

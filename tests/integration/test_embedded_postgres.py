@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -166,13 +167,47 @@ def test_starts_race_with_stops(shared: Path) -> None:
                 served.append(connection.execute("select 1").fetchone())
                 servers.add(server_of(shared))
 
-    users = [threading.Thread(target=come_and_go, args=[pause]) for pause in (0, 0.01, 0.03)]
+    # As daemons: a deadlock must not keep the test run from ending.
+    users = [threading.Thread(target=come_and_go, args=[pause], daemon=True) for pause in (0, 0.01, 0.03)]
     for thread in users:
         thread.start()
     for thread in users:
-        thread.join()
+        thread.join(timeout=60)
+    assert not any(thread.is_alive() for thread in users), "they wait for each other"
     assert served == [(1,)] * 24
     assert not any(is_alive(server) for server in servers)
+
+
+def test_users_of_a_folder_that_was_removed_do_not_wait_for_those_of_the_new_one(tmp_path: Path) -> None:
+    folder = tmp_path / "cluster"
+    with user(folder) as old:
+        server = server_of(folder)
+        shutil.rmtree(folder)
+        with user(folder) as new:
+            assert old.stdin is not None
+            old.stdin.close()
+            time.sleep(0.1)
+            assert is_served(new)
+            end(new, "leaves")
+        assert old.wait(timeout=90) == 0
+        assert not is_alive(server)
+
+
+def test_who_comes_while_a_cluster_is_emptied_is_served_by_the_next(shared: Path) -> None:
+    in_use = pytest.raises(postgres.PostgresError, match="in use")
+    with postgres.running(shared), in_use, postgres.stopped(shared, within_s=0.05):
+        raise AssertionError("a server is there")
+    with postgres.stopped(shared, within_s=0), contextlib.ExitStack() as stack:
+        guest = stack.enter_context(user(shared, "starting"))
+        time.sleep(0.1)
+        postgres.empty(shared)
+        assert not (shared / "initialised").exists()
+        later = stack.pop_all()
+    with later:
+        assert guest.stdout is not None
+        assert guest.stdout.readline() == "up\n"
+        assert is_served(guest)
+        end(guest, "leaves")
 
 
 def test_a_cluster_whose_making_was_cut_short_is_made_again(tmp_path: Path) -> None:

@@ -3,14 +3,17 @@
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
+import click
 import pytest
+from click.testing import CliRunner
 
-from campus import demo, folder
+from campus import commands, demo, folder
 from campus.folder import DemoError
 from engage import postgres, runtime, warehouse
-from engage.settings import Settings
+from engage.settings import PROJECT, Settings
 
 DELIVERY = """
 insert into ops.delivery (source_id, content_hash, name, size_bytes, version_at, landed_path, landed_at)
@@ -99,3 +102,46 @@ def test_a_server_that_does_not_start_is_somebodys(settings: Settings, monkeypat
     monkeypatch.setenv("ENGAGE_POSTGRES_BIN", str(settings.home / "nowhere"))
     assert "cannot be asked" in refused(settings)
     assert data.exists()
+
+
+@pytest.mark.parametrize(("command", "words"), [(commands.up, ["--no-campus"]), (commands.oulad, ["."])])
+def test_nothing_else_is_delivered_into_the_home_of_a_demo(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, command: click.Command, words: list[str]
+) -> None:
+    with folder.claimed(settings, fresh=True):
+        pass
+    monkeypatch.setenv("ENGAGE_CONFIG", str(PROJECT / "config" / "profiles" / "oulad"))
+    # Nobody answers there: a command that is not refused ends all the same.
+    monkeypatch.setenv("ENGAGE_DATABASE_URL", "postgresql://nobody@127.0.0.1:1/nothing")
+    before = sorted(settings.home.rglob("*"))
+    done = CliRunner().invoke(command, words)
+    assert done.exit_code == 1
+    assert "holds a demo" in done.output
+    assert sorted(settings.home.rglob("*")) == before
+    # Nor does the demo itself pull from anybody but the campus.
+    assert "unset ENGAGE_CONFIG" in refused(Settings.from_environment(), fresh=False)
+
+
+def test_no_demo_begins_beside_an_installation_that_waits_for_its_first_delivery(
+    settings: Settings, database_url: str
+) -> None:
+    elsewhere = replace(settings, database_url=database_url)
+    with folder.installed(elsewhere), folder.installed(elsewhere):
+        assert "is running over" in refused(elsewhere)
+    assert not folder.is_played(settings)
+
+
+def test_no_demo_begins_beside_a_server_without_a_delivery(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(folder, "GOES_DOWN_WITHIN_S", 0.0)
+    with runtime.running(settings):
+        assert "is running over" in refused(settings)
+    assert not folder.is_played(settings)
+
+
+def test_a_demo_that_begins_anew_forgets_the_one_before(settings: Settings) -> None:
+    with folder.claimed(settings, fresh=True), postgres.running(settings.home / "postgres") as server:
+        warehouse.ensure_database(server, "engage")
+    with folder.claimed(settings, fresh=False):
+        assert (settings.home / "postgres" / "initialised").exists()
+    with folder.claimed(settings, fresh=True):
+        assert {file.suffix for file in (settings.home / "postgres").iterdir()} == {".lock"}
