@@ -49,12 +49,11 @@ def warehouse_asset(manifest: Node, sources: dict[str, Source], settings: Settin
                 stack.enter_context(weekly.nothing_published(address))
             with warehouse.connect() as connection:
                 if weekly_too:
-                    context.log.info(f"{weekly.request_due_weeks(connection, now)} weeks to score")
-                    if on_its_way := weekly.on_its_way(connection, now):
-                        waiting = weekly.waiting_weeks(connection, now)
-                        context.log.warning(
-                            f"{waiting} weeks wait for {on_its_way} deliveries on their way to the gate"
-                        )
+                    asked = weekly.request_due_weeks(connection, now)
+                    context.log.info(f"{asked} weeks to score")
+                    if left := weekly.waiting_weeks(connection, now) - asked:
+                        on_its_way = weekly.on_its_way(connection, now)
+                        context.log.warning(f"{left} more wait for {on_its_way} deliveries on their way to the gate")
                 else:
                     configuration.sync(connection, settings.config, sources, clock.now())
             try:

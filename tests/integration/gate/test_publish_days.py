@@ -6,8 +6,11 @@ import random
 from datetime import UTC, date, datetime
 
 import pytest
+from psycopg.rows import dict_row
 
+from engage import health
 from engage.batches import BatchError
+from engage.commands.batches import SHOW
 from tests.integration.gate.kit import ATTENDANCE, EVENTS, Gate
 
 HEADING = "Event Id,Student Number,Session Start,Session Type,Mandatory,Attended\r\n"
@@ -63,6 +66,11 @@ def test_of_rows_with_one_event_id_the_last_good_one_counts(gate: Gate) -> None:
     assert outcome.state == "published", outcome.problem
     assert (outcome.rows_read, outcome.rows_dropped, outcome.rows_accepted, outcome.rows_quarantined) == (13, 1, 11, 1)
     assert outcome.notes == ("1 duplicate rows: the last with an event id counts",)
+    (told,) = health.batches(gate.connection, [outcome.batch_id])
+    assert list(told.notes) == list(outcome.notes), "what the UI's table of batches shows"
+    shown = gate.connection.cursor(row_factory=dict_row).execute(SHOW, [outcome.batch_id]).fetchone()
+    assert shown is not None
+    assert shown["notes"] == list(outcome.notes), "what `engage batch show` shows"
     found = gate.execute("select event_id, is_attended from raw.attendance where event_id is null or event_id = 'e1'")
     assert sorted(found, key=repr) == [("e1", False), (None, True), (None, True)]
 
