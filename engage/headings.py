@@ -72,6 +72,8 @@ def _drop(expression: str, drop: Drop) -> tuple[str, str]:
     conditions = [f"{value} is not null"] if drop.not_null else []
     if drop.equals:
         conditions.append(f"coalesce({value} in ({', '.join(map(literal, drop.equals))}), false)")
+    if drop.matches is not None:
+        conditions.append(f"coalesce({value} ~ {literal(f'^({drop.matches})$')}, false)")
     return value, " or ".join(conditions) or "false"
 
 

@@ -55,6 +55,8 @@ class Delivery:
     last_day: date | None
     landed_path: str
     landed_at: datetime
+    read_to: int | None
+    """Of a replica: the highest id read."""
 
 
 @dataclass
@@ -253,6 +255,7 @@ def _row(source: Source, remote: Remote, path: Path, now: datetime) -> _Row:
         "landed_path": f"{source.id}/{remote.first_day or now.date()}/{content_hash}"
         + (".jsonl.gz" if is_window else suffix[0] if suffix else ""),
         "landed_at": now,
+        "read_to": remote.read_to,
     }
 
 

@@ -101,6 +101,79 @@ RECORDS: dict[str, Record] = {
             "cohort": Field("text"),
         },
     ),
+    "staff_links": Record(
+        day_of=None,
+        names_student=False,
+        fields={
+            "staff_id": Field("text", required=True),
+            "student_id": Field("text", required=True),
+            "role": Field("text", default="tutor"),
+            "valid_from": Field("date"),
+            "valid_to": Field("date"),
+            "staff_name": Field("text", column=""),
+            "staff_email": Field("text", column=""),
+        },
+    ),
+    "modules": Record(
+        day_of=None,
+        names_student=False,
+        fields={
+            "module_code": Field("text", required=True),
+            "title": Field("text"),
+            "faculty_code": Field("text"),
+            "starts_on": Field("date"),
+            "ends_on": Field("date"),
+        },
+    ),
+    "cases": Record(
+        day_of=None,
+        names_student=False,
+        fields={
+            "case_id": Field("text", required=True),
+            "student_id": Field("text", required=True),
+            "kind": Field("text"),
+            "status": Field("text", required=True),
+            "opened_at": Field("timestamp", required=True),
+            "closed_at": Field("timestamp"),
+            "assigned_to": Field("text"),
+        },
+    ),
+    "contacts": Record(
+        day_of=None,
+        names_student=False,
+        fields={
+            "contact_id": Field("text", required=True),
+            "student_id": Field("text", required=True),
+            "case_id": Field("text"),
+            "contacted_at": Field("timestamp", required=True),
+            "channel": Field("text"),
+            "outcome": Field("text"),
+            "contacted_by": Field("text"),
+        },
+    ),
+    "exemptions": Record(
+        day_of=None,
+        names_student=False,
+        fields={
+            "exemption_ref": Field("text", required=True),
+            "student_id": Field("text", required=True),
+            "exemption_type": Field("text", required=True),
+            "starts_on": Field("date", required=True),
+            "ends_on": Field("date", required=True),
+            "created_on": Field("date"),
+            "created_by": Field("text"),
+        },
+    ),
+    "student_notes": Record(
+        day_of=None,
+        names_student=False,
+        fields={
+            "note_id": Field("text", required=True),
+            "student_id": Field("text", required=True),
+            "note": Field("text", required=True),
+            "written_at": Field("timestamp", required=True),
+        },
+    ),
 }
 
 IDENTITY_KINDS = ("student_id", "username", "email", "badge")

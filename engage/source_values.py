@@ -10,6 +10,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, BeforeValidator, StringConstraints
 
+from engage.records import RECORDS
+
 IN_ENVIRONMENT = re.compile(r"^\$\{([A-Z][A-Z0-9_]*)\}$")
 _DAY_PARTS, _TIME_PARTS = {"%d", "%m", "%Y", "%y"}, {"%H", "%M", "%S"}
 _WHOLE_DATES = (_DAY_PARTS - {"%y"}, _DAY_PARTS - {"%Y"})
@@ -63,6 +65,20 @@ def _closing_line(value: str) -> str:
         raise ValueError(f"is not a regular expression: {error}") from error
     if is_idle:
         raise ValueError("would take any line for the closing one: it matches the empty text")
+    return value
+
+
+def _whole_pattern(value: str) -> str:
+    try:
+        re.compile(value)
+    except re.error as error:
+        raise ValueError(f"is not a regular expression: {error}") from error
+    return value
+
+
+def _record_name(value: str) -> str:
+    if value not in RECORDS:
+        raise ValueError(f"must be one of {', '.join(RECORDS)}")
     return value
 
 
@@ -121,6 +137,8 @@ Character = Annotated[str, AfterValidator(_one_character)]
 ClosingLine = Annotated[str, AfterValidator(_closing_line)]
 DateFormat = Annotated[str, AfterValidator(_date_format)]
 DayFormat = Annotated[str, AfterValidator(_day_format)]
+WholePattern = Annotated[str, AfterValidator(_whole_pattern)]
+RecordName = Annotated[str, AfterValidator(_record_name)]
 Port = Annotated[int | str, AfterValidator(_port)]
 Encoding = Annotated[str, AfterValidator(_encoding)]
 ClockTime = Annotated[time, BeforeValidator(_clock_time)]

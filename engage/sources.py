@@ -4,101 +4,19 @@ The Pydantic models here are the whole format: unknown keys and wrong types are 
 transport or a loader does with the values is not known here.
 """
 
-import os
-from datetime import date, time, timedelta
+from datetime import date, time
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from engage import source_values as values
 from engage.records import IDENTITY_KINDS, RECORDS, Record
-
-
-class ConfigurationError(Exception):
-    """A configuration file is wrong; the message names the file and the key."""
-
-
-class Strict(BaseModel):
-    """Base of everything in a source file: no unknown keys, no changes after reading."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-def resolve(value: str) -> str:
-    """Return `value`, or the environment variable that it names as `${NAME}`.
-
-    Raises ConfigurationError when the variable is not set.
-    """
-    if not (match := values.IN_ENVIRONMENT.match(value)):
-        return value
-    if (found := os.environ.get(match[1])) is None:
-        raise ConfigurationError(f"the environment variable {match[1]} is not set")
-    return found
-
-
-class Sftp(Strict):
-    """Files on an SFTP server. The host key is always checked against `known_hosts`."""
-
-    kind: Literal["sftp"]
-    host: str
-    port: values.Port = 22
-    username: str
-    private_key: values.Secret
-    """Path of the key file."""
-    known_hosts: str
-    """Path of an OpenSSH known_hosts file."""
-    folder: str
-    pattern: values.NamePattern
-    """Regular expression that a whole file name must match; the groups `from` and `to` (or `day`) name its days."""
-    day_format: values.DayFormat = "%Y%m%d"
-    settled: Literal["two_looks", "done_file"] = "two_looks"
-    """When a file is whole: same size and time on two looks, or once `<name>.done` stands beside it."""
-
-
-class Paging(Strict):
-    """How an API hands out a long list."""
-
-    style: Literal["link_header", "next_url", "page_number", "offset"]
-    size_parameter: str = "per_page"
-    size: int = Field(default=500, gt=0)
-    page_parameter: str = "page"
-    next_key: str | None = None
-    """For next_url: dotted path in the body of the following page's address."""
-
-
-class Rest(Strict):
-    """A paged HTTP API that is asked for windows of time."""
-
-    kind: Literal["rest"]
-    base_url: str
-    path: str
-    token: values.Secret
-    items_key: str | None = None
-    """Dotted path of the list in the body; None: the body is the list."""
-    window_from: str = "from"
-    window_to: str = "to"
-    window: timedelta = Field(default=timedelta(days=1), gt=timedelta())
-    start: date | values.Secret | None = None
-    """First day to ask for, or the variable that says it; None: `enabled_from`."""
-    paging: Paging
-    parameters: dict[str, str] = {}
-    timeout_s: float = Field(default=30, gt=0)
-    max_attempts: int = Field(default=6, gt=0)
-
-
-class FileDrop(Strict):
-    """Files that somebody puts in a local folder."""
-
-    kind: Literal["file_drop"]
-    folder: str
-    pattern: values.NamePattern
-    day_format: values.DayFormat = "%Y%m%d"
-    settled: Literal["two_looks", "done_file"] = "two_looks"
-
-
-Transport = Annotated[Sftp | Rest | FileDrop, Field(discriminator="kind")]
+from engage.strict import ConfigurationError as ConfigurationError
+from engage.strict import Strict as Strict
+from engage.strict import resolve as resolve
+from engage.transports import TAGS, Rest, Transport
 
 
 class Column(Strict):
@@ -118,13 +36,15 @@ class Drop(Strict):
 
     column: str
     equals: list[values.Filled] = []
+    matches: values.WholePattern | None = None
+    """Regular expression of Postgres that the whole value must match."""
     not_null: bool = False
     reason: str
 
     @model_validator(mode="after")
     def _drops_something(self) -> Self:
-        if not self.equals and not self.not_null:
-            raise ValueError("needs equals, or not_null: true; this drops nothing")
+        if not self.equals and not self.not_null and self.matches is None:
+            raise ValueError("needs equals, matches, or not_null: true; this drops nothing")
         return self
 
 
@@ -183,6 +103,12 @@ class Privacy(Strict):
     retention_days: int = Field(gt=0)
 
 
+_UNKNOWN = {
+    "owner": {"name": "not named yet", "email": "nobody@invalid.invalid"},
+    "privacy": {"lawful_basis": "not known yet", "dpia_reference": "none yet", "retention_days": 1},
+}
+
+
 class Source(Strict):
     """One feeding system, as its YAML file says."""
 
@@ -190,7 +116,7 @@ class Source(Strict):
     title: str
     system: str
     description: str
-    record: Literal["activity", "attendance", "students", "enrolments", "term_calendar"]
+    record: values.RecordName
     relation: Literal["append", "replace_days", "snapshot"]
     transport: Transport
     format: Format
@@ -208,6 +134,8 @@ class Source(Strict):
     category: Literal["attendance", "vle", "library_access", "other"] | None = None
     weight: float | None = Field(default=None, gt=0)
     digital: bool = False
+    enabled: bool = True
+    """False: a draft. It can be checked with a sample, and is no part of the graph."""
     enabled_from: date | None = None
     """First local day that the weekly score uses; the source is collected before, too."""
     disabled_from: date | None = None
@@ -224,6 +152,14 @@ class Source(Strict):
     def headings(self) -> list[str]:
         """The headings expected in the file."""
         return self.expected_columns or [c.name for c in self.columns.values()]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _may_be_a_draft(cls, content: object) -> object:
+        """Let a draft lack what must be known before it is enabled."""
+        if isinstance(content, dict) and content.get("enabled") is False:
+            return {**_UNKNOWN, **{key: value for key, value in content.items() if value is not None}}
+        return content
 
     @model_validator(mode="after")
     def _fits_its_record(self) -> Self:
@@ -278,12 +214,16 @@ def load_source(path: Path) -> Source:
     return source
 
 
-def load_sources(config: Path) -> dict[str, Source]:
-    """Read every `sources/*.yaml` of a configuration folder, by id, rosters first (others are understood by them)."""
+def load_sources(config: Path, drafts: bool = False) -> dict[str, Source]:
+    """Read every `sources/*.yaml` of a configuration folder, by id, rosters first (others are understood by them).
+
+    Drafts (`enabled: false`) only when asked for.
+    """
     order = list(RECORDS)[::-1]
     sources = [load_source(path) for path in sorted((config / "sources").glob("*.yaml"))]
-    if not sources:
-        raise ConfigurationError(f"{config / 'sources'}: holds no source file")
+    if not any(source.enabled for source in sources):
+        raise ConfigurationError(f"{config / 'sources'}: holds no source file{' that is enabled' * bool(sources)}")
+    sources = [source for source in sources if source.enabled or drafts]
     return {s.id: s for s in sorted(sources, key=lambda s: (order.index(s.record), s.id))}
 
 
@@ -292,6 +232,6 @@ def explain(path: Path, error: ValidationError) -> str:
     lines = []
     for problem in error.errors(include_input=False, include_url=False):
         # Pydantic puts a union's tag into the path; a reader of the file knows only keys.
-        key = ".".join(str(part) for part in problem["loc"] if part not in ("sftp", "rest", "file_drop"))
+        key = ".".join(str(part) for part in problem["loc"] if part not in TAGS)
         lines.append(f"{path}: {key + ': ' if key else ''}{problem['msg'].removeprefix('Value error, ')}")
     return "\n".join(lines)

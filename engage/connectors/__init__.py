@@ -9,7 +9,8 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Protocol
 
-from engage.sources import FileDrop, Rest, Sftp, Source
+from engage.sources import Source
+from engage.transports import FileDrop, Rest, Sftp
 from engage.warehouse import Connection
 
 
@@ -39,6 +40,8 @@ class Remote:
     """True or False: the sender says so. None: it says nothing, and two looks must agree."""
     problem: str | None = None
     """Why it cannot be landed as it is."""
+    read_to: int | None = None
+    """Of a replica, known once it was read: the highest id."""
 
 
 class Connector(Protocol):

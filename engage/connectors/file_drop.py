@@ -8,7 +8,8 @@ from stat import S_ISREG
 
 from engage.connectors import AccessError, Remote, TransportError
 from engage.connectors.files import Entry, remotes
-from engage.sources import FileDrop, resolve
+from engage.strict import resolve
+from engage.transports import FileDrop
 from engage.warehouse import Connection
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 
 from engage.connectors import Remote
-from engage.sources import FileDrop, Sftp
+from engage.transports import FileDrop, Sftp
 
 MARKER = ".done"
 

@@ -21,7 +21,8 @@ from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_aft
 
 from engage.connectors import AccessError, Remote, TransportError
 from engage.connectors.windows import held, landed_until, midnight, missed, whole_windows
-from engage.sources import ConfigurationError, Rest, Source, resolve
+from engage.sources import ConfigurationError, Source, resolve
+from engage.transports import Rest
 from engage.warehouse import Connection
 
 LONGEST_WAIT_S = 120.0

@@ -15,7 +15,8 @@ import asyncssh
 
 from engage.connectors import AccessError, Remote, TransportError
 from engage.connectors.files import Entry, remotes
-from engage.sources import ConfigurationError, Sftp, resolve
+from engage.strict import ConfigurationError, resolve
+from engage.transports import Sftp
 from engage.warehouse import Connection
 
 AT_ONCE = 32
