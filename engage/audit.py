@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import floor
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
+from engage.prepared_suite import Outcome, PreparedSuite
 from engage.suites import Rule, Suite
 from engage.warehouse import sqlalchemy_url
 
@@ -77,20 +78,15 @@ class Auditor:
         # The default configuration would make a folder for documentation in the system's temporary one.
         stores = DataContextConfig(store_backend_defaults=InMemoryStoreBackendDefaults(), analytics_enabled=False)
         context = great_expectations.get_context(mode="ephemeral", project_config=stores)
-        context.variables.progress_bars = {"globally": False}
         self._suite = suite
         self._min_quality = min_quality
         address = sqlalchemy_url(url) + ("&" if "?" in url else "?") + "options=-csearch_path%3Dload"
-        self._source = context.data_sources.add_postgres("warehouse", connection_string=address)
-        asset = self._source.add_table_asset(table, table_name=table)
-        self._batch = asset.add_batch_definition_whole_table("batch").get_batch()
-        self._expectations = great_expectations.ExpectationSuite(name=table)
-        for rule in suite.rules:
-            kind = get_expectation_impl(rule.type)
-            facts = {n: {"$PARAMETER": n} for n in ("typical_rows", "due_by") if n in kind.__fields__}
-            self._expectations.add_expectation(
-                kind(**rule.kwargs, **facts, severity=rule.severity, meta={"id": rule.meta.id})
-            )
+        source = context.data_sources.add_postgres("warehouse", connection_string=address)
+        batch = source.add_table_asset(table, table_name=table).add_batch_definition_whole_table("batch").get_batch()
+        self._engine = source.get_execution_engine()
+        self._prepared = PreparedSuite(
+            self._engine, batch, [get_expectation_impl(rule.type)(**rule.kwargs) for rule in suite.rules]
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -98,42 +94,29 @@ class Auditor:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._source.get_execution_engine().close()
+        self._engine.close()
 
     def judge(self, facts: dict[str, object], share_good: float = 1.0) -> Verdict:
         """Judge what is in the table now. `facts`: `typical_rows`, `due_by` (ISO 8601); None: nothing to go by.
 
         `share_good`: of the rows, 0-1, those that meet every rule on rows.
         """
-        outcome = self._batch.validate(
-            self._expectations,
-            # Nothing else keeps people's values out of the result.
-            result_format={"result_format": "BASIC", "partial_unexpected_count": 0},
-            expectation_parameters=facts,
-        )
-        by_id = {r.expectation_config.meta["id"]: r for r in outcome.results}
-        results = [_result(rule, by_id[rule.meta.id]) for rule in self._suite.rules]
+        outcomes = self._prepared.evaluate(facts)
+        results = [_result(rule, outcome) for rule, outcome in zip(self._suite.rules, outcomes, strict=True)]
         score = quality_score(results)
         return Verdict(results, score, objection(results, score, self._min_quality, share_good))
 
 
-def _result(rule: Rule, outcome: Any) -> RuleResult:
-    counts = outcome.result
-    # A rule that could not be evaluated has an empty result, or an exception for one of its metrics.
-    failed_to_run = "raised_exception" not in outcome.exception_info or outcome.exception_info["raised_exception"]
-    checked, failed = counts.get("element_count"), counts.get("unexpected_count")
-    is_met = bool(outcome.success) and not failed_to_run
-    if rule.scope == "row":
-        share = 0.0 if failed_to_run or checked is None else 1 - failed / checked if checked else 1.0
-    else:
-        checked = failed = None
-        share = float(is_met)
-    if failed_to_run:
+def _result(rule: Rule, outcome: Outcome | None) -> RuleResult:
+    checked, failed = (outcome.rows_checked, outcome.rows_failed) if outcome and rule.scope == "row" else (None, None)
+    is_met = outcome is not None and outcome.is_met
+    share = float(is_met)
+    problem = None if is_met else "not met"
+    if outcome is None:
         problem = "could not be evaluated"
-    elif rule.scope == "row" and failed:
-        problem = f"{failed:,} of {checked:,} rows do not meet it"
-    else:
-        problem = "" if is_met else "not met"
+    elif checked is not None and failed is not None:
+        share = 1 - failed / checked if checked else 1.0
+        problem = f"{failed:,} of {checked:,} rows do not meet it" if failed else None
     return RuleResult(
         rule_id=rule.meta.id,
         title=rule.meta.title,
@@ -144,5 +127,5 @@ def _result(rule: Rule, outcome: Any) -> RuleResult:
         rows_failed=failed,
         share_met=share,
         is_met=is_met,
-        problem=problem or None,
+        problem=problem,
     )

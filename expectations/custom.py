@@ -1,7 +1,7 @@
 """Expectation types that Great Expectations does not have: rules on a batch as a whole, by what is usual or due.
 
-Fields that are not written in a suite (`typical_rows`, `due_by`) are facts about the delivery that the caller hands
-over as parameters. Importing this module registers the types.
+Fields that are not written in a suite (`typical_rows`, `due_by`) are facts about the delivery that the caller fills in
+before each batch. Importing this module registers the types.
 """
 
 from datetime import datetime

@@ -126,6 +126,22 @@ def test_a_rule_that_cannot_be_evaluated_counts_as_broken(probe: Gate) -> None:
     assert (result.share_met, result.is_met, result.problem) == (0, False, "could not be evaluated")
     result = judged(probe, rule("expect_column_values_to_match_regex", {"column": "number", "regex": "x"}))
     assert (result.share_met, result.is_met, result.problem) == (0, False, "could not be evaluated")
+    words = rule("expect_column_to_reach_the_end", {"column": "word"})
+    result = judged(probe, words, due_by="2026-10-01T23:00:00+00:00")
+    assert (result.share_met, result.is_met, result.problem) == (0, False, "could not be evaluated")
+
+
+def test_a_rule_that_cannot_be_evaluated_leaves_the_others_alone(probe: Gate) -> None:
+    kinds = [("first", "gone"), ("second", "word"), ("third", "gone")]
+    rules = [
+        rule("expect_column_values_to_not_be_null", {"column": column}, meta={"id": name, "title": name})
+        for name, column in kinds
+    ]
+    with Auditor(probe.url, TABLE, Suite(description="Test", expectations=rules), 80) as auditor:
+        facts: dict[str, object] = {"typical_rows": None, "due_by": None}
+        assert [r.rows_failed for r in auditor.judge(facts).results] == [None, 1, None]
+        probe.execute(f"delete from load.{TABLE} where word is null")
+        assert [r.rows_failed for r in auditor.judge(facts).results] == [None, 0, None]
 
 
 def result_of(share: float, weight: float = 1, is_critical: bool = False, is_met: bool = False) -> RuleResult:
