@@ -164,8 +164,8 @@ class _Gate:
                 verdict = self.auditor.judge(self._facts(delivery), found.share_good)
                 if repeated := self.publisher.leave_out_repeats():
                     note = f"{repeated:,} duplicate rows: the last with an event id counts"
-                    dropped = loaded.rows_dropped + repeated
-                    loaded = replace(loaded, rows_dropped=dropped, notes=(*loaded.notes, note))
+                    dropped = loaded.dropped | {"the same event id once more": repeated}
+                    loaded = replace(loaded, dropped=dropped, notes=(*loaded.notes, note))
                     found = replace(found, good=found.good - repeated)
             except UnreadableError as error:
                 if batch.was_published:

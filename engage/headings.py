@@ -73,7 +73,7 @@ def _drop(expression: str, drop: Drop) -> tuple[str, str]:
     if drop.equals:
         conditions.append(f"coalesce({value} in ({', '.join(map(literal, drop.equals))}), false)")
     if drop.matches is not None:
-        conditions.append(f"coalesce({value} ~ {literal(f'^({drop.matches})$')}, false)")
+        conditions.append(f"coalesce({value} ~* {literal(f'^({drop.matches})$')}, false)")
     return value, " or ".join(conditions) or "false"
 
 

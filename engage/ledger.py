@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import cast
 
 from psycopg import sql
+from psycopg.types.json import Jsonb
 
 from engage.audit import Verdict
 from engage.load import Loaded, normalised
@@ -104,7 +105,7 @@ def enter(statements: Statements, loaded: Loaded | None, verdict: Verdict, found
     ((state,),) = statements.run(
         """
         update ops.batch set
-            rows_read = %(read)s, rows_dropped = %(dropped)s, rows_accepted = %(accepted)s,
+            rows_read = %(read)s, rows_dropped = %(dropped)s, dropped = %(reasons)s, rows_accepted = %(accepted)s,
             rows_quarantined = %(quarantined)s, quality_score = %(score)s, broken_rules = %(broken)s,
             problem = %(problem)s, notes = %(notes)s, is_stale = false, last_event_at = %(last_event_at)s,
             finished_at = %(now)s,
@@ -114,6 +115,7 @@ def enter(statements: Statements, loaded: Loaded | None, verdict: Verdict, found
         """,
         read=loaded.rows_read if loaded else None,
         dropped=loaded.rows_dropped if loaded else None,
+        reasons=Jsonb(loaded.dropped if loaded else {}),
         accepted=accepted,
         quarantined=found.bad,
         score=verdict.score,

@@ -6,6 +6,7 @@ Rows go through COPY and SQL only; Python looks at single lines only when a file
 
 from dataclasses import dataclass, replace
 from io import TextIOWrapper
+from typing import cast
 
 import psycopg
 from psycopg import sql
@@ -28,11 +29,17 @@ class Loaded:
     """What is in the working tables now."""
 
     rows_read: int
-    rows_dropped: int
+    dropped: dict[str, int]
+    """Rows left out: declared reason -> how many."""
     headings: tuple[str, ...]
     """Of the text columns c1, c2, ...; empty for JSON Lines, whose only text column c1 is the item."""
     notes: tuple[str, ...]
     """What was unusual about the file and did not stop it."""
+
+    @property
+    def rows_dropped(self) -> int:
+        """All rows left out."""
+        return sum(self.dropped.values())
 
 
 def typed_columns(source: Source) -> dict[str, str]:
@@ -118,7 +125,8 @@ class WorkingTables:
             )
         self._left_over += rows_read
         kept = self._type(delivery, layout)
-        return Loaded(rows_read, rows_read - kept, tuple(names), tuple(layout.notes))
+        dropped = self._dropped(layout, rows_read - kept) if kept < rows_read else {}
+        return Loaded(rows_read, dropped, tuple(names), tuple(layout.notes))
 
     def _prepare(self, width: int, heading_at: int) -> None:
         """Empty the tables; numbers of rows start after the heading."""
@@ -188,6 +196,21 @@ class WorkingTables:
             "kind": self._source.identified_by,
         }
         return self._connection.execute(self._typed_pass(layout), parameters).rowcount
+
+    def _dropped(self, layout: Layout, count: int) -> dict[str, int]:
+        """Count the rows left out by the first rule that says so; the others of them are repetitions."""
+        found: dict[str, int] = {}
+        if layout.drops:
+            reasons = " ".join(
+                f"when {condition} then {typed_pass.literal(drop.reason)}"
+                for drop, (_, condition) in zip(self._source.drop, layout.drops, strict=True)
+            )
+            query = "select case {} end as reason, count(*) from {} where problem is null group by reason"
+            rows = self._connection.execute(sql.SQL(query).format(sql.SQL(reasons), self.text), {}).fetchall()
+            found = {cast(str, reason): cast(int, rows) for reason, rows in rows if reason is not None}
+        if (repeated := count - sum(found.values())) and self._source.collapse:
+            found[f"within {self._source.collapse.within_s} s of the one before"] = repeated
+        return found
 
     def _typed_pass(self, layout: Layout) -> sql.Composed:
         """SQL that fills the typed table from the text table."""

@@ -4,6 +4,7 @@ The Pydantic models here are the whole format: unknown keys and wrong types are 
 transport or a loader does with the values is not known here.
 """
 
+from collections.abc import Iterator
 from datetime import date, time
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -11,12 +12,14 @@ from typing import Annotated, Literal, Self
 import yaml
 from pydantic import Field, ValidationError, model_validator
 
+from engage import not_students
 from engage import source_values as values
 from engage.records import IDENTITY_KINDS, RECORDS, Record
 from engage.strict import ConfigurationError as ConfigurationError
 from engage.strict import Strict as Strict
+from engage.strict import explain as explain
 from engage.strict import resolve as resolve
-from engage.transports import TAGS, Rest, Transport
+from engage.transports import Rest, Transport
 
 
 class Column(Strict):
@@ -37,7 +40,7 @@ class Drop(Strict):
     column: str
     equals: list[values.Filled] = []
     matches: values.WholePattern | None = None
-    """Regular expression of Postgres that the whole value must match."""
+    """Regular expression of Postgres that the whole value must match, in any letters."""
     not_null: bool = False
     reason: str
 
@@ -193,7 +196,10 @@ class Source(Strict):
 
 
 def load_source(path: Path) -> Source:
-    """Read one source file. Raises ConfigurationError naming the file and every wrong key."""
+    """Read one source file, and what `identity.yaml` beside its folder says of others than students.
+
+    Raises ConfigurationError naming the file and every wrong key.
+    """
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
@@ -211,7 +217,16 @@ def load_source(path: Path) -> Source:
         raise ConfigurationError(explain(path, error)) from None
     if source.id != path.stem:
         raise ConfigurationError(f"{path}: id: must be {path.stem}, like the file")
-    return source
+    drop = [*source.drop, *_of_others(source, not_students.load(path.parent.parent))]
+    return source.model_copy(update={"drop": drop})
+
+
+def _of_others(source: Source, rules: list[not_students.NotAStudent]) -> Iterator[Drop]:
+    """Yield the rules by which this source tells who is no student."""
+    for rule in rules:
+        known_as = "student_ref" if source.kind.names_student and source.identified_by == rule.kind else rule.kind
+        if column := source.columns.get(known_as):
+            yield Drop(column=column.name, matches=rule.matches, reason=rule.reason)
 
 
 def load_sources(config: Path, drafts: bool = False) -> dict[str, Source]:
@@ -225,13 +240,3 @@ def load_sources(config: Path, drafts: bool = False) -> dict[str, Source]:
         raise ConfigurationError(f"{config / 'sources'}: holds no source file{' that is enabled' * bool(sources)}")
     sources = [source for source in sources if source.enabled or drafts]
     return {s.id: s for s in sorted(sources, key=lambda s: (order.index(s.record), s.id))}
-
-
-def explain(path: Path, error: ValidationError) -> str:
-    """Turn a Pydantic error into lines `file: key: what is wrong`, without the offending value (it may be a secret)."""
-    lines = []
-    for problem in error.errors(include_input=False, include_url=False):
-        # Pydantic puts a union's tag into the path; a reader of the file knows only keys.
-        key = ".".join(str(part) for part in problem["loc"] if part not in TAGS)
-        lines.append(f"{path}: {key + ': ' if key else ''}{problem['msg'].removeprefix('Value error, ')}")
-    return "\n".join(lines)

@@ -73,5 +73,3 @@ class FileDrop(Strict):
 
 
 Transport = Annotated[Sftp | Rest | FileDrop, Field(discriminator="kind")]
-TAGS = {"sftp", "rest", "file_drop"}
-"""The values of `kind`."""

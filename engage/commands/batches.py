@@ -21,7 +21,8 @@ limit %(limit)s
 SHOW = """
 select
     b.batch_id, b.source_id as source, d.name as delivery, d.size_bytes, d.first_day, d.last_day, b.state, b.problem,
-    b.notes, b.quality_score, b.rows_read, b.rows_dropped, b.rows_accepted, b.rows_quarantined, b.attempts,
+    b.notes, b.quality_score, b.rows_read, b.rows_dropped, b.dropped, b.rows_accepted, b.rows_quarantined,
+    b.attempts,
     b.started_at, b.published_at
 from ops.batch as b
 inner join ops.delivery as d using (delivery_id)
@@ -75,7 +76,8 @@ def show_batch(context: click.Context, batch_id: int, as_json: bool) -> None:
     elif as_json:
         show([found | {"rules": rules}], as_json, "")
     else:
-        lines = found | {"notes": "; ".join(found["notes"])}
+        dropped = "; ".join(f"{reason}: {rows:,}" for reason, rows in found["dropped"].items())
+        lines = found | {"notes": "; ".join(found["notes"]), "dropped": dropped}
         show([{"what": key.replace("_", " "), "value": value} for key, value in lines.items()], as_json, "")
         click.echo()
         show(rules, as_json, "no rule was evaluated")
