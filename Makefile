@@ -7,7 +7,7 @@ export DAGSTER_DISABLE_TELEMETRY := 1
 export DO_NOT_TRACK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo up test lint format lock clean
+.PHONY: help setup setup-dev demo up test bench lint format lock clean
 
 help: ## what can be done here
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -20,6 +20,9 @@ up: setup ## the same with the Dagster UI, its daemon and the campus left runnin
 
 test: setup-dev ## the whole test suite
 	@$(BIN)/pytest -n 2
+
+bench: setup ## the gate against SQL written by hand, as a table of ratios; SIZE=full: 2 million rows
+	@$(BIN)/python -m benchmarks $(if $(filter full,$(SIZE)),--rows 2000000 --files 1000)
 
 lint: setup-dev ## style, types, SQL, YAML, import directions, and the Dagster definitions
 	@$(BIN)/ruff check .
