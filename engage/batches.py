@@ -4,8 +4,8 @@ The only module that knows the order of these steps. May be killed anywhere and 
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime, time, timedelta
+from dataclasses import dataclass, field
+from datetime import date, datetime
 from typing import cast
 from zoneinfo import ZoneInfo
 
@@ -15,9 +15,10 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from engage import ledger, suites
 from engage.audit import Auditor, RuleResult, Verdict
+from engage.examine import Examined, Examiner
 from engage.landing import Delivery, open_delivery
 from engage.load import WorkingTables
-from engage.publish import LONGEST, Batch, Publisher
+from engage.publish import Batch, Publisher
 from engage.sources import ConfigurationError, Source
 from engage.suites import Suite
 from engage.text import UnreadableError
@@ -90,7 +91,8 @@ def process_pending(
         suites.try_out(connection, suite, tables.rows)
         with Auditor(url, f"rows_{source.id}", suite, min_quality) as auditor:
             publisher = Publisher(connection, source, suite, tables)
-            gate = _Gate(connection, source, store_url, ZoneInfo(zone), tables, auditor, publisher)
+            examiner = Examiner(connection, source, ZoneInfo(zone), tables, auditor, publisher)
+            gate = _Gate(connection, source, store_url, examiner, publisher)
             while waiting:
                 for delivery in waiting:
                     try:
@@ -134,16 +136,12 @@ class _Gate:
     connection: Connection
     source: Source
     store_url: str
-    zone: ZoneInfo
-    tables: WorkingTables
-    auditor: Auditor
+    examiner: Examiner
     publisher: Publisher
 
     def process(self, delivery: Delivery, now: datetime) -> BatchOutcome:
         """Load, audit and publish one delivery. Raises BatchError."""
-        if self.source.relation == "snapshot" and delivery.first_day is None:
-            as_of = delivery.version_at.astimezone(self.zone).date()
-            delivery = replace(delivery, first_day=as_of, last_day=as_of)
+        delivery = self.examiner.dated(delivery)
         if not self.source.kind.names_student:
             return self._process(delivery, now)
         # Who a reference names must not change between loading and publishing.
@@ -155,22 +153,14 @@ class _Gate:
 
     def _process(self, delivery: Delivery, now: datetime) -> BatchOutcome:
         batch = self._begin(delivery, now)
-        loaded, found = None, ledger.NOTHING
         try:
             try:
-                self._refuse_misnamed(delivery)
-                loaded = self.tables.load(delivery, lambda: open_delivery(self.store_url, delivery.landed_path))
-                found = self.publisher.count()
-                verdict = self.auditor.judge(self._facts(delivery), found.share_good)
-                if repeated := self.publisher.leave_out_repeats():
-                    note = f"{repeated:,} duplicate rows: the last with an event id counts"
-                    dropped = loaded.dropped | {"the same event id once more": repeated}
-                    loaded = replace(loaded, dropped=dropped, notes=(*loaded.notes, note))
-                    found = replace(found, good=found.good - repeated)
+                examined = self.examiner.examine(delivery, lambda: open_delivery(self.store_url, delivery.landed_path))
             except UnreadableError as error:
                 if batch.was_published:
                     raise BatchError(f"{delivery.name}: was published, and now {error}") from error
-                verdict = Verdict([], 0.0, f"{delivery.name}: {error}")
+                examined = Examined(None, ledger.NOTHING, Verdict([], 0.0, f"{delivery.name}: {error}"))
+            loaded, found, verdict = examined.loaded, examined.found, examined.verdict
             published = self.publisher.publish(batch, loaded, found, verdict, now)
         except FileNotFoundError:
             raise BatchError(f"{delivery.name}: its bytes are not in the landing store any more") from None
@@ -200,15 +190,6 @@ class _Gate:
             days_touched=published.days_touched,
         )
 
-    def _refuse_misnamed(self, delivery: Delivery) -> None:
-        """Raise UnreadableError for days that cannot be meant."""
-        if delivery.first_day is None or delivery.last_day is None:
-            return
-        if delivery.first_day > delivery.version_at.astimezone(self.zone).date():
-            raise UnreadableError("names a day that had not come when it was delivered")
-        if (delivery.last_day - delivery.first_day).days >= LONGEST:
-            raise UnreadableError(f"names more than {LONGEST} days")
-
     def _begin(self, delivery: Delivery, now: datetime) -> Batch:
         """Enter the attempt."""
         names = self.source.identified_by if self.source.kind.names_student else None
@@ -223,31 +204,3 @@ class _Gate:
         ).fetchone()
         batch_id, is_first_attempt, was_published = cast(tuple[int, bool, bool], found)
         return Batch(batch_id, delivery, is_first_attempt, was_published)
-
-    def _facts(self, delivery: Delivery) -> dict[str, object]:
-        """What is usual and due, for rules on the batch as a whole."""
-        due_by = delivery.window_end
-        if due_by is None and delivery.last_day is not None:
-            midnight = datetime.combine(delivery.last_day + timedelta(days=1), time(), self.zone)
-            due_by = midnight.astimezone(UTC)
-        return {"typical_rows": self._typical_rows(delivery), "due_by": due_by and due_by.isoformat()}
-
-    def _typical_rows(self, delivery: Delivery) -> float | None:
-        """Return the median rows of the last 8 accepted batches of the same weekday; None: there are fewer than 3."""
-        found = self.connection.execute(
-            """
-            select case when count(*) >= 3 then percentile_cont(0.5) within group (order by rows) end
-            from (
-                select b.rows_accepted + b.rows_quarantined as rows
-                from ops.batch as b
-                inner join ops.delivery as d using (delivery_id)
-                where
-                    b.source_id = %s and b.state = 'published' and d.first_day < %s
-                    and extract(isodow from d.first_day) = extract(isodow from %s::date)
-                order by d.first_day desc
-                limit 8
-            ) as earlier
-            """,
-            [self.source.id, delivery.first_day, delivery.first_day],
-        ).fetchone()
-        return cast(tuple[float | None], found)[0]

@@ -61,16 +61,20 @@ def normalised(kind: str, ref: str) -> str:
 
 
 class WorkingTables:
-    """The working tables of one source. Only one batch of a source is in them at a time: the caller holds the lock."""
+    """The working tables of one source. Only one batch of a source is in them at a time: the caller holds the lock.
 
-    def __init__(self, connection: Connection, source: Source, zone: str) -> None:
+    `name`: what they are called after, if not after the source.
+    """
+
+    def __init__(self, connection: Connection, source: Source, zone: str, name: str | None = None) -> None:
         self._connection = connection
         self._source = source
         self._zone = zone
         self._width = self._made = 0
         self._left_over = 0
-        self.text = sql.Identifier("load", f"text_{source.id}")
-        self.rows = sql.Identifier("load", f"rows_{source.id}")
+        self._name = name or source.id
+        self.text = sql.Identifier("load", f"text_{self._name}")
+        self.rows = sql.Identifier("load", f"rows_{self._name}")
         columns = sql.SQL(", ").join(
             sql.SQL("{} {}").format(sql.Identifier(n), sql.SQL(t)) for n, t in typed_columns(source).items()
         )
@@ -149,7 +153,7 @@ class WorkingTables:
             self._connection.execute(sql.SQL("delete from {}").format(self.rows))
         self._connection.execute(
             "select setval(pg_get_serial_sequence(%s, 'row_number'), %s, false)",
-            [f"load.text_{self._source.id}", heading_at + 1],
+            [f"load.text_{self._name}", heading_at + 1],
         )
 
     def _copy(self, content: TextIOWrapper, footer: text.Footer, _: int) -> int:

@@ -108,7 +108,7 @@ class Publisher:
             "delivery": batch.delivery.delivery_id,
             "now": now,
         }
-        days = self._days(batch.delivery, loaded)
+        days = self.days(batch.delivery, loaded)
         if may_be_seen:
             partitions.ensure(self._connection, self._source, days)
         with self._connection.transaction():
@@ -142,7 +142,7 @@ class Publisher:
             state = ledger.enter(self._sql, loaded, verdict, found, accepted)
         return Published(state, accepted, found.bad, len(touched))
 
-    def _days(self, delivery: Delivery, loaded: Loaded | None) -> dict[date, bool]:
+    def days(self, delivery: Delivery, loaded: Loaded | None) -> dict[date, bool]:
         """Return the days that the batch is about, each with whether the delivery covers it."""
         named = {}
         if delivery.first_day and delivery.last_day:
@@ -151,14 +151,14 @@ class Publisher:
             named = {delivery.first_day + timedelta(days=n): True for n in range(span)}
         is_append = self._source.relation == "append"
         # Part of a day: whatever becomes of the window, without it the day is not whole.
-        begun = dict.fromkeys(self._days_begun(), False)
+        begun = dict.fromkeys(self._days_begun(delivery), False)
         if loaded is None or (named and not is_append):
             return begun | named
         # A file that does not name its days is complete for those in it; an API window only for those that end in it.
         found = self._sql.run("select distinct day from {rows} where {good}")
         return begun | {cast(date, day): not is_append for (day,) in found} | named
 
-    def _days_begun(self) -> set[date]:
+    def _days_begun(self, delivery: Delivery) -> set[date]:
         """Return the local days that an API window touches."""
         return self._sql.dates(
             """
@@ -171,6 +171,7 @@ class Publisher:
             where delivery_id = %(delivery)s and window_start < window_end
             """,
             longest=LONGEST - 1,
+            delivery=delivery.delivery_id,
         )
 
     def _withdraw(self) -> set[date]:
