@@ -30,10 +30,10 @@ def main() -> None:
 @click.option("--speed", default=1.0, show_default=True, help="Days of the campus per minute.")
 @click.option("--faults/--no-faults", default=True, show_default=True)
 @click.option("--sftp-port", default=0, help="Default: a free one.")
-@click.option("--vle-port", default=0, help="Default: a free one.")
+@click.option("--api-port", default=0, help="Default: a free one.")
 def serve(
     folder: Path, seed: int, students: int, weeks: int, first_monday: datetime | None, history: int, speed: float,
-    faults: bool, sftp_port: int, vle_port: int,
+    faults: bool, sftp_port: int, api_port: int,
 ) -> None:  # fmt: skip
     """Serve a campus from FOLDER until Ctrl-C; FOLDER/environment says how to reach it.
 
@@ -42,7 +42,7 @@ def serve(
     try:
         monday = first_monday.date() if first_monday else last_weeks(datetime.now(UTC).date(), weeks)
         world = World(monday, seed, students, weeks, faults)
-        campus = Campus(folder, world, sftp_port=sftp_port, vle_port=vle_port)
+        campus = Campus(folder, world, sftp_port=sftp_port, api_port=api_port)
     except (ValueError, CampusError) as error:
         raise click.UsageError(str(error)) from error
     # A script's `&` would leave Ctrl-C ignored.

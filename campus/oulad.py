@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from campus.feeds import TERM_CALENDAR
+from campus.systems.student_records import TERM_CALENDAR
 
 CHUNK_ROWS = 500_000
 PRESENTATION_MONTHS = {"B": 2, "J": 10}

@@ -5,57 +5,22 @@ folder.
 """
 
 import os
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from datetime import datetime, timedelta
-from functools import partial
+from collections.abc import Iterator, Sequence
+from datetime import datetime
 from pathlib import Path
 
-from campus import feeds
+from campus.systems import Delivery, Feed
+from campus.systems.registry import FEEDS
 from campus.world import FIRST_SNAPSHOT, World
 
-LATE_BY, CORRECTED_BY = timedelta(days=4), timedelta(days=3)
 
-
-@dataclass(frozen=True)
-class Delivery:
-    """A file of a source about a day: its path below the SFTP root, when it comes, and what makes its bytes."""
-
-    source_id: str
-    day: int
-    path: str
-    due: datetime
-    content: Callable[[], bytes]
-    fault: str = ""  # "", late, corrected or bad_batch
-    version: int = 1
-    marker: bool = False  # an empty file of the same name and .done follows
-
-
-def deliveries(world: World, now: datetime) -> Iterator[Delivery]:
+def deliveries(world: World, now: datetime, feeds: Sequence[Feed] = FEEDS) -> Iterator[Delivery]:
     """Yield every file that is due by `now` (with a zone), by the day it is about."""
     # A day's files come after it.
     for day in range(FIRST_SNAPSHOT, world.day_of(now)):
-        yield from (delivery for delivery in _of_day(world, day) if delivery.due <= now)
-
-
-def _of_day(world: World, day: int) -> Iterator[Delivery]:
-    stamp, due, faults = f"{world.date(day):%Y%m%d}", world.due(day), world.faults
-    for source, writer in (("students", feeds.students), ("enrolments", feeds.enrolments)):
-        yield Delivery(source, day, f"student_records/{source}_{stamp}.csv", due, partial(writer, world, day))
-    if (day - FIRST_SNAPSHOT) % world.days == 0:
-        path = f"student_records/term_calendar_{stamp}.csv"
-        yield Delivery("term_calendar", day, path, due, partial(feeds.term_calendar, world, day))
-    if day < 0:
-        return
-    late, corrected, bad = day == faults.late_day, day == faults.corrected_day, day == faults.bad_gate_day
-    path, writer = f"attendance/attendance_{stamp}", feeds.attendance
-    came = due + LATE_BY if late else due
-    yield Delivery("attendance", day, f"{path}.csv", came, partial(writer, world, day), "late" if late else "")
-    if corrected:
-        content = partial(writer, world, day, 2)
-        yield Delivery("attendance", day, f"{path}_v2.csv", due + CORRECTED_BY, content, "corrected", version=2)
-    path, content = f"library/gates_{stamp}.csv", partial(feeds.gates, world, day)
-    yield Delivery("library_gates", day, path, due, content, "bad_batch" if bad else "", marker=True)
+        for feed in feeds:
+            if feed.files and day >= feed.first_day(world):
+                yield from (delivery for delivery in feed.files(world, day) if delivery.due <= now)
 
 
 def deliver(delivery: Delivery, root: Path) -> bool:

@@ -1,4 +1,4 @@
-"""The campus as one object: a world, its folder, its two servers and its clock.
+"""The campus as one object: a world, its folder, its servers and its clock.
 
 Puts the other modules together and holds no rules of its own. Its folder outlives it: started again over the same
 folder it goes on where it was.
@@ -7,6 +7,7 @@ folder it goes on where it was.
 import json
 import os
 import secrets
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
 from datetime import datetime
@@ -14,7 +15,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from campus import plan, servers, truth, vle
+from starlette.applications import Starlette
+
+from campus import plan, servers, truth
+from campus.systems import Feed, Replica, Serving, vle
+from campus.systems.registry import FEEDS
 from campus.world import World
 
 
@@ -34,11 +39,15 @@ class Campus:
         world: World,
         *,
         sftp_port: int = 0,
-        vle_port: int = 0,
+        api_port: int = 0,
         fault_every: int = vle.FAULT_EVERY,
+        feeds: Sequence[Feed] = FEEDS,
     ) -> None:
-        """Raise CampusError if the folder is of another world; ports 0 are free ones, `fault_every` is as in `vle`."""
-        self.folder, self.world, self.root = folder, world, folder / "sftp"
+        """Raise CampusError if the folder is of another world; ports 0 are free ones.
+
+        Of every `fault_every` calls to an API one fails, 0: none.
+        """
+        self.folder, self.world, self.root, self._feeds = folder, world, folder / "sftp", feeds
         self._state_file, described = folder / "campus.json", {k: str(v) for k, v in asdict(world).items()}
         folder.mkdir(parents=True, exist_ok=True)
         if self._state_file.exists():
@@ -48,19 +57,35 @@ class Campus:
         else:
             state = {"world": described, "token": secrets.token_urlsafe(24), "now": world.start(-7).isoformat()}
         self._state: dict[str, str] = state
-        self._ports, self._fault_every = (sftp_port, vle_port), fault_every if world.faulty else 0
+        self._ports, self._fault_every = (sftp_port, api_port), fault_every if world.faulty else 0
         self._running = ExitStack()
         self.now = datetime.fromisoformat(state["now"])
         self.environment: dict[str, str] = {}
+        self._replicas: list[tuple[Replica, str]] = []
         self._save()
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
             sftp = stack.enter_context(servers.sftp_server(self.root, self.folder / "keys", self._ports[0]))
-            api = vle.application(self.world, self._state["token"], lambda: self.now, self._fault_every)
-            url = stack.enter_context(servers.http_server(api, self._ports[1]))
-            self.environment = {**sftp, "CAMPUS_VLE_URL": url, "CAMPUS_VLE_TOKEN": self._state["token"]}
-            self.environment["CAMPUS_VLE_START"] = self.world.first_monday.isoformat()
+            token = self._state["token"]
+            serving = Serving(self.world, lambda: self.now, token, self._fault_every)
+            routes = [route for feed in self._feeds if feed.routes for route in feed.routes(serving)]
+            url = stack.enter_context(servers.http_server(Starlette(routes=routes), self._ports[1]))
+            self._replicas = [
+                (feed.replica, stack.enter_context(feed.replica.open(self.world, self.folder / feed.source_id)))
+                for feed in self._feeds
+                if feed.replica
+            ]
+            self.environment = {
+                **sftp,
+                "CAMPUS_VLE_URL": url,
+                "CAMPUS_VLE_TOKEN": token,
+                "CAMPUS_VLE_START": self.world.first_monday.isoformat(),
+                "CAMPUS_API_URL": url,
+                "CAMPUS_API_TOKEN": token,
+                "CAMPUS_ADOPTED": self.world.date(self.world.adopted).isoformat(),
+                **{replica.variable: address for replica, address in self._replicas},
+            }
             self._running = stack.pop_all()
         return self
 
@@ -77,14 +102,16 @@ class Campus:
         if now.tzinfo is None:
             raise ValueError("now needs a zone")
         self.now = max(self.now, now)
-        due = sorted(plan.deliveries(self.world, self.now), key=lambda d: (d.due, d.path))
+        due = sorted(plan.deliveries(self.world, self.now, self._feeds), key=lambda d: (d.due, d.path))
         new = [delivery.path for delivery in due if plan.deliver(delivery, self.root)]
+        for replica, url in self._replicas:
+            replica.advance(url, self.world, self.now)
         self._save()
         return new
 
     def write_truth(self, now: datetime) -> Path:
         """Write what the marts must hold once all that was delivered up to `now` is published; return its folder."""
-        truth.write(self.world, now, self.folder / "truth")
+        truth.write(self.world, now, self.folder / "truth", self._feeds)
         return self.folder / "truth"
 
     def _save(self) -> None:

@@ -1,26 +1,25 @@
 """What really happened, as the marts must show it: the known truth of a world, and a comparison with what a mart holds.
 
-Derived from the tables of `activity`, never from the files that were delivered.
+Derived from what each system of the campus says was done, never from the files that were delivered.
 """
 
 import csv
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
-from datetime import UTC, date, datetime, time
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from campus import activity, plan
-from campus.world import AWAY, NEVER, ZONE, Ints, World
+from campus import plan
+from campus.systems import Done, Feed
+from campus.systems.registry import FEEDS
+from campus.world import AWAY, NEVER, Ints, World
 
 NOBODY = np.empty(0, np.int64)
 NEVER_S = 2**62
-
-
-CATEGORIES = {"attendance": "attendance", "vle": "vle", "library_gates": "library_access"}
 
 
 class Daily(NamedTuple):
@@ -38,52 +37,47 @@ class Daily(NamedTuple):
     attended: int
 
 
-def daily_activity(world: World, now: datetime) -> Iterator[Daily]:
+def daily_activity(world: World, now: datetime, feeds: Sequence[Feed] = FEEDS) -> Iterator[Daily]:
     """Yield daily activity as it stands once all that was delivered up to `now` is published, bad batches held."""
-    came = list(plan.deliveries(world, now))
-    versions = {d.day: d.version for d in came if d.source_id == "attendance"}
-    gates = {d.day for d in came if d.source_id == "library_gates" and d.fault != "bad_batch"}
-    mandatory = np.array([s.mandatory for s in world.timetable])
-    starts = 60 * np.array([s.start for s in world.timetable])
+    versions: dict[str, dict[int, int]] = defaultdict(dict)
+    for d in plan.deliveries(world, now, feeds):
+        if d.fault != "bad_batch":
+            versions[d.source_id][d.day] = max(d.version, versions[d.source_id].get(d.day, 0))
     for day in range(world.day_of(now) + 1):
-        # Sessions and swipes are written in clock time; all of them are later than any change of the clocks.
-        clock = int(datetime.combine(world.date(day), time(12), ZONE).timestamp()) - 12 * 3600
-        if day in versions:
-            table = activity.attendance(world, day, versions[day])
-            table = table.take(table.fault == 0)
-            at, must = clock + starts[table.session], mandatory[table.session]
-            expected, attended = table.student[must], table.student[table.attended & must]
-            there = table.attended
-            yield from _per_student(world, day, "attendance", table.student[there], at[there], expected, attended)
-        events = activity.vle(world, day)
-        at = int(world.start(day).timestamp()) + events.second
-        seen = (at < now.timestamp()) & ~events.login_as
-        yield from _per_student(world, day, "vle", events.student[seen], at[seen])
-        if day in gates:
-            swipes = activity.library(world, day)
-            entered = swipes.entry & ~swipes.repeated
-            yield from _per_student(
-                world, day, "library_gates", swipes.student[entered], clock + swipes.second[entered]
-            )
+        for feed in feeds:
+            version = versions[feed.source_id].get(day) if feed.files else 1
+            if feed.done is None or day < feed.first_day(world) or version is None:
+                continue
+            does = feed.corrected if version > 1 and feed.corrected else feed.done
+            yield from _per_student(world, day, feed, _until(now, does(world, day)))
 
 
-def _per_student(
-    world: World, day: int, source_id: str, who: Ints, at: Ints, expected: Ints = NOBODY, attended: Ints = NOBODY
-) -> Iterator[Daily]:
-    """Yield a row for each student who did something or was expected; `at` is when `who` did it, in epoch seconds."""
-    counts = np.stack([np.bincount(students, minlength=world.students) for students in (who, expected, attended)])
-    first, last = np.full(world.students, NEVER_S), np.zeros(world.students, np.int64)
+def _until(now: datetime, done: Done) -> Done:
+    seen = done.at < now.timestamp()
+    return done._replace(
+        who=done.who[seen], at=done.at[seen], quantity=None if done.quantity is None else done.quantity[seen]
+    )
+
+
+def _per_student(world: World, day: int, feed: Feed, done: Done) -> Iterator[Daily]:
+    """Yield a row for each student who did something or was expected."""
+    n, (who, at, quantity, expected, attended) = world.students, done
+    events = np.bincount(who, minlength=n)
+    amount = events if quantity is None else np.bincount(who, quantity, n).astype(np.int64)
+    must, came = (np.bincount(NOBODY if some is None else some, minlength=n) for some in (expected, attended))
+    first, last = np.full(n, NEVER_S), np.zeros(n, np.int64)
     np.minimum.at(first, who, at)
     np.maximum.at(last, who, at)
     ids, on = world.population.student_id, world.date(day)
-    for i in np.flatnonzero(counts.any(axis=0)).tolist():
-        events, must, came = counts[:, i].tolist()
-        times = [datetime.fromtimestamp(int(second[i]), UTC) if events else None for second in (first, last)]
-        # One event is one interaction in all of the campus's feeds.
-        yield Daily(ids[i], on, source_id, CATEGORIES[source_id], events, events, times[0], times[1], must, came)
+    for i in np.flatnonzero((amount > 0) | (must > 0)).tolist():
+        times = [datetime.fromtimestamp(int(second[i]), UTC) if events[i] else None for second in (first, last)]
+        yield Daily(
+            ids[i], on, feed.source_id, feed.category, int(amount[i]), int(events[i]), times[0], times[1],
+            int(must[i]), int(came[i]),
+        )  # fmt: skip
 
 
-def summary(world: World, now: datetime) -> dict[str, object]:
+def summary(world: World, now: datetime, feeds: Sequence[Feed] = FEEDS) -> dict[str, object]:
     """Return who fell silent, left or got a new badge and which files and rows were faulty, as known up to `now`."""
     p, today = world.population, world.day_of(now)
 
@@ -91,15 +85,13 @@ def summary(world: World, now: datetime) -> dict[str, object]:
         rows = np.flatnonzero(since <= today).tolist()
         return [{"student_id": p.student_id[i], "from": world.date(int(since[i])).isoformat()} for i in rows]
 
-    came = sorted(plan.deliveries(world, now), key=lambda d: d.due)
-    bad_rows = []
-    for d in came:
-        if d.source_id == "attendance" and (fault := activity.attendance(world, d.day, d.version).fault).any():
-            row = int(np.flatnonzero(fault)[0])
-            kind = activity.FAULTS[fault[row]]
-            # Lines count from 1, and the first is the header.
-            bad_rows.append({"source_id": d.source_id, "day": str(world.date(d.day)), "file": d.path,
-                             "line": row + 2, "kind": kind})  # fmt: skip
+    came = sorted(plan.deliveries(world, now, feeds), key=lambda d: d.due)
+    broken = {feed.source_id: feed.bad_rows for feed in feeds if feed.bad_rows}
+    bad_rows = [
+        {"source_id": d.source_id, "day": str(world.date(d.day)), "file": d.path, "line": line, "kind": kind}
+        for d in came if d.source_id in broken
+        for line, kind in broken[d.source_id](world, d.day, d.version)
+    ]  # fmt: skip
     return {
         "now": now.isoformat(),
         "first_monday": str(world.first_monday),
@@ -128,14 +120,14 @@ def _kind(status: str) -> int:
     return [name for name, _, _ in AWAY].index(status)
 
 
-def write(world: World, now: datetime, folder: Path) -> None:
+def write(world: World, now: datetime, folder: Path, feeds: Sequence[Feed] = FEEDS) -> None:
     """Write truth.json and daily_activity.csv into the folder."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "truth.json").write_text(json.dumps(summary(world, now), indent=1) + "\n")
+    (folder / "truth.json").write_text(json.dumps(summary(world, now, feeds), indent=1) + "\n")
     with (folder / "daily_activity.csv").open("w", newline="") as file:
         rows = csv.writer(file, lineterminator="\n")
         rows.writerow(Daily._fields)
-        rows.writerows(daily_activity(world, now))
+        rows.writerows(daily_activity(world, now, feeds))
 
 
 def read_daily(path: Path) -> list[Daily]:

@@ -1,6 +1,6 @@
 """Who studies here, and what befalls them: people, programmes, status periods, silences, new badges, planned faults.
 
-Everything follows from the fields of `World`. What people do on a day is in `activity`, how it is written in `feeds`.
+Everything follows from the fields of `World`. What people do on a day, and how it is written, is in `systems`.
 """
 
 from dataclasses import dataclass
@@ -122,6 +122,11 @@ class World:
             raise ValueError("a world needs at least 10 students and 1 week")
 
     @property
+    def adopted(self) -> int:
+        """Return the day number from which the newly adopted feeds deliver, a Monday."""
+        return 7 * max(self.weeks - 3, 0)
+
+    @property
     def days(self) -> int:
         return 7 * self.weeks
 
@@ -140,6 +145,10 @@ class World:
     def day_of(self, moment: datetime) -> int:
         """Return the day number of the local calendar day of a moment with a zone."""
         return (moment.astimezone(ZONE).date() - self.first_monday).days
+
+    def clock(self, day: int) -> int:
+        """Return the epoch seconds from which times of the day's clock count, for those after any change of clocks."""
+        return int(datetime.combine(self.date(day), time(12), ZONE).timestamp()) - 12 * 3600
 
     def rng(self, *key: int) -> np.random.Generator:
         """Return the random numbers of one purpose (and day), independent of every other."""

@@ -5,13 +5,15 @@ befalls them is the world's.
 """
 
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import NamedTuple
 
 from starlette.routing import BaseRoute
 
-from campus.world import Ints, World
+from campus.world import FIRST_SNAPSHOT, Ints, World
 
 
 @dataclass(frozen=True)
@@ -23,7 +25,8 @@ class Delivery:
     path: str
     due: datetime
     content: Callable[[], bytes]
-    fault: str = ""  # "", late, corrected or bad_batch
+    fault: str = ""
+    """What is wrong with it, such as late, corrected or bad_batch (which must be held)."""
     version: int = 1
     marker: bool = False  # an empty file of the same name and .done follows
 
@@ -34,6 +37,10 @@ class Done(NamedTuple):
     who: Ints  # index into the population
     at: Ints  # epoch seconds
     quantity: Ints | None = None  # None: 1 each
+    expected: Ints | None = None
+    """Of a register: a student for each session that was mandatory."""
+    attended: Ints | None = None
+    """Of a register: a student for each of these that they came to."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +56,17 @@ class Serving:
 
 
 @dataclass(frozen=True)
+class Replica:
+    """A database that is read directly: its URL stands in the environment variable named."""
+
+    variable: str
+    open: Callable[[World, Path], AbstractContextManager[str]]
+    """Keeps its state in the folder, and yields its URL."""
+    advance: Callable[[str, World, datetime], None]
+    """Bring it up to the moment; what is there stays."""
+
+
+@dataclass(frozen=True)
 class Feed:
     """One source, as `config/sources/<source_id>.yaml` describes it."""
 
@@ -59,5 +77,16 @@ class Feed:
     """The files about a day (numbers count from the first Monday)."""
     routes: Callable[[Serving], list[BaseRoute]] | None = None
     """Its HTTP API, with paths that begin with the system's name, such as /canvas/api/v1/..."""
+    replica: Replica | None = None
     done: Callable[[World, int], Done] | None = None
     """What students did on a day, for the known truth; None: nothing that daily activity shows."""
+    corrected: Callable[[World, int], Done] | None = None
+    """The same as the day's second version says; None: as the first."""
+    bad_rows: Callable[[World, int, int], list[tuple[int, str]]] | None = None
+    """Line (the first is 1) and kind of each bad row in the file of a day and version."""
+    is_adopted: bool = True
+    """Delivers from `World.adopted` on; False: from before the first Monday."""
+
+    def first_day(self, world: World) -> int:
+        """Return the first day that it delivers."""
+        return world.adopted if self.is_adopted else FIRST_SNAPSHOT

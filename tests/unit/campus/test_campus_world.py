@@ -9,7 +9,8 @@ from datetime import date, datetime, timedelta
 import numpy as np
 import pytest
 
-from campus import activity, feeds, plan
+from campus import plan
+from campus.systems import Delivery, attendance, library, student_records, vle
 from campus.world import AWAY, ZONE, World, last_weeks
 
 MONDAY = date(2026, 8, 24)
@@ -20,7 +21,7 @@ def world() -> World:
     return World(MONDAY, students=400)
 
 
-def term(world: World) -> Iterator[plan.Delivery]:
+def term(world: World) -> Iterator[Delivery]:
     """Every file of the first term."""
     return plan.deliveries(world, world.due(world.days - 1))
 
@@ -32,7 +33,7 @@ def table(content: bytes, encoding: str = "utf-8-sig", delimiter: str = ",") -> 
 def test_equal_worlds_deliver_equal_bytes_and_another_seed_other_ones() -> None:
     def everything(world: World) -> dict[str, bytes]:
         files = {d.path: d.content() for d in term(world)}
-        events = [feeds.vle_items(world, day, activity.vle(world, day)) for day in range(world.days)]
+        events = [vle.items_of(world, day, vle.events(world, day)) for day in range(world.days)]
         return files | {"vle": repr(events).encode()}
 
     world = World(MONDAY, students=50, weeks=3)
@@ -88,9 +89,9 @@ def test_identifiers_are_distinct_and_keep_their_leading_zeros(world: World) -> 
 
 def test_the_feeds_have_the_volume_of_a_university() -> None:
     world = World(MONDAY, students=1000)
-    events = sum(len(activity.vle(world, day)) for day in range(world.days)) / world.days / world.students
-    sessions = sum(len(activity.attendance(world, day)) for day in range(7)) / world.students
-    swipes = [activity.library(world, day) for day in range(world.days)]
+    events = sum(len(vle.events(world, day)) for day in range(world.days)) / world.days / world.students
+    sessions = sum(len(attendance.register(world, day)) for day in range(7)) / world.students
+    swipes = [library.swipes(world, day) for day in range(world.days)]
     entries = sum(int((s.entry & ~s.repeated).sum()) for s in swipes) / world.weeks / world.students
     assert 5 <= events <= 8
     assert 3 <= sessions <= 5
@@ -101,8 +102,8 @@ def test_silent_students_do_nothing_from_their_day_and_something_before(world: W
     silent_from = world.population.silent_from
     before = np.zeros(world.students, bool)
     for day in range(world.days):
-        sessions = activity.attendance(world, day)
-        for who in (activity.vle(world, day).student, activity.library(world, day).student,
+        sessions = attendance.register(world, day)
+        for who in (vle.events(world, day).student, library.swipes(world, day).student,
                     sessions.student[sessions.attended]):  # fmt: skip
             assert (silent_from[who] > day).all()
             before[who] = True
@@ -113,7 +114,7 @@ def test_silent_students_do_nothing_from_their_day_and_something_before(world: W
 def test_those_who_are_away_do_nothing_and_are_expected_nowhere(world: World) -> None:
     for day in range(world.days):
         here = world.present(day)
-        for what in (activity.vle(world, day), activity.library(world, day), activity.attendance(world, day)):
+        for what in (vle.events(world, day), library.swipes(world, day), attendance.register(world, day)):
             assert here[what.student].all()
 
 
@@ -124,7 +125,7 @@ def test_a_withdrawal_is_unknown_until_it_happens_and_a_placement_is_not(world: 
         day = int(p.away_from[student])
 
         def periods(as_of: int, student: int = student) -> list[tuple[str, str, str]]:
-            rows = table(feeds.enrolments(world, as_of))
+            rows = table(student_records.enrolments(world, as_of))
             mine = [r for r in rows if r["student_id"] == p.student_id[student]]
             return [(r["status"], r["status_from"], r["status_to"]) for r in mine]
 
@@ -143,11 +144,11 @@ def test_a_new_badge_is_in_the_snapshot_from_its_day_and_used_from_then_on(world
     assert len(reissued) >= 2
     for student in reissued.tolist():
         day = int(p.reissued_from[student])
-        before, after = (table(feeds.students(world, d))[student]["badge_number"] for d in (day - 1, day))
+        before, after = (table(student_records.students(world, d))[student]["badge_number"] for d in (day - 1, day))
         assert (before, after) == (p.badge[student], p.new_badge[student])
         used: dict[str, list[int]] = defaultdict(list)
         for d in range(world.days):
-            for row in table(feeds.gates(world, d), "latin-1", ";"):
+            for row in table(library.gates(world, d), "latin-1", ";"):
                 used[row["ACCESS_ID"]].append(d)
         assert max(used.get(before, [-1])) < day <= min(used.get(after, [day]))
 
@@ -155,7 +156,7 @@ def test_a_new_badge_is_in_the_snapshot_from_its_day_and_used_from_then_on(world
 def test_genuine_entries_are_minutes_apart_and_double_swipes_seconds(world: World) -> None:
     repeats = 0
     for day in range(world.days):
-        swipes = activity.library(world, day)
+        swipes = library.swipes(world, day)
         last: dict[tuple[int, bool], int] = {}
         for student, second, entry, repeated in zip(
             *(c.tolist() for c in (swipes.student, swipes.second, swipes.entry, swipes.repeated)), strict=True
@@ -171,7 +172,7 @@ def test_genuine_entries_are_minutes_apart_and_double_swipes_seconds(world: Worl
 def test_events_stay_in_their_local_day_when_the_clocks_change(monday: date, change: date) -> None:
     world = World(monday, students=400)
     for day in range((change - monday).days - 1, (change - monday).days + 2):
-        seconds = activity.vle(world, day).second
+        seconds = vle.events(world, day).second
         times = [world.start(day).timestamp() + int(s) for s in (seconds.min(), seconds.max())]
         assert {datetime.fromtimestamp(t, ZONE).date() for t in times} == {world.date(day)}
 
@@ -182,7 +183,7 @@ def test_without_faults_every_file_is_on_time_and_every_row_is_good() -> None:
     assert [d for d in files if d.fault] == []
     assert all(d.due == world.due(d.day) for d in files)
     for day in range(world.days):
-        assert not activity.attendance(world, day).fault.any()
+        assert not attendance.register(world, day).fault.any()
 
 
 def test_the_planned_faults_fall_in_weeks_ten_and_eleven(world: World) -> None:
@@ -195,7 +196,7 @@ def test_the_planned_faults_fall_in_weeks_ten_and_eleven(world: World) -> None:
 def test_a_correction_flips_marks_takes_one_row_out_and_puts_one_in(world: World) -> None:
     day = world.faults.corrected_day
     assert day is not None
-    first, second = ({r["Event Id"]: r for r in table(feeds.attendance(world, day, v))} for v in (1, 2))
+    first, second = ({r["Event Id"]: r for r in table(attendance.content(world, day, v))} for v in (1, 2))
     assert len(first.keys() - second.keys()) == len(second.keys() - first.keys()) == 1
     kept = first.keys() & second.keys()
     flips = Counter((first[e]["Attended"], second[e]["Attended"]) for e in kept)
@@ -206,7 +207,7 @@ def test_a_correction_flips_marks_takes_one_row_out_and_puts_one_in(world: World
 def test_most_rows_of_the_bad_batch_are_unreadable(world: World) -> None:
     day = world.faults.bad_gate_day
     assert day is not None
-    badges = set(feeds.badges_on(world, day))
-    rows = table(feeds.gates(world, day), "latin-1", ";")[:-1]
+    badges = set(student_records.badges_on(world, day))
+    rows = table(library.gates(world, day), "latin-1", ";")[:-1]
     good = [r for r in rows if r["ACCESS_ID"] in badges and r["TIMESTAMP"].startswith("2026")]
     assert 0 < len(good) < 0.2 * len(rows)
