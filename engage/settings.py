@@ -29,7 +29,7 @@ class Settings:
     landing_url: str
     """Where received bytes are kept: a folder or any fsspec URL (`ENGAGE_LANDING_URL`)."""
     expectations: Path = PROJECT / "expectations"
-    """Folder of the expectation suites, one YAML file per source."""
+    """Folder of the expectation suites, one YAML file per source (`ENGAGE_EXPECTATIONS`)."""
     dbt_project: Path = PROJECT / "dbt_project"
     dagster_url: str | None = None
     """`postgresql://...` of Dagster's own storage (`ENGAGE_DAGSTER_URL`); None: a database beside the warehouse."""
@@ -46,6 +46,7 @@ class Settings:
             home=home,
             database_url=_postgres_url("ENGAGE_DATABASE_URL"),
             landing_url=os.environ.get("ENGAGE_LANDING_URL") or str(home / "landing"),
+            expectations=PROJECT / (os.environ.get("ENGAGE_EXPECTATIONS") or "expectations"),
             dagster_url=_postgres_url("ENGAGE_DAGSTER_URL"),
         )
 

@@ -68,7 +68,7 @@ def connector_for(source: Source) -> Connector:
         case Sftp() as transport:
             from engage.connectors.sftp import SftpConnector
 
-            return SftpConnector(transport)
+            return SftpConnector(source.id, transport)
         case FileDrop() as transport:
             from engage.connectors.file_drop import FileDropConnector
 

@@ -34,7 +34,8 @@ asyncssh.set_log_level("WARNING")
 class SftpConnector:
     """One folder of one server."""
 
-    def __init__(self, transport: Sftp) -> None:
+    def __init__(self, source_id: str, transport: Sftp) -> None:
+        self._source_id = source_id
         self._transport = transport
         self._host = resolve(transport.host)
         self._user = resolve(transport.username)
@@ -156,8 +157,8 @@ class SftpConnector:
             yield
         except (asyncssh.HostKeyNotVerifiable, asyncssh.KeyExchangeFailed) as error:
             raise AccessError(
-                f"{self._server}: its host key is not the one in {self._known_hosts}, or not there at all; ask its "
-                "administrator for the key's fingerprint and only then correct the file"
+                f"{self._server}: its host key is not the one in {self._known_hosts}, or not there at all, so nothing "
+                f"is read; run `engage source trust {self._source_id}` after confirming the fingerprint with the owner"
             ) from error
         except asyncssh.PermissionDenied as error:
             raise AccessError(
