@@ -39,6 +39,8 @@ class Verdict:
     score: float
     objection: str | None
     """Why the batch must be held; None: it may be published."""
+    is_drift: bool = False
+    """Columns that must be there are not."""
 
 
 def quality_score(results: Sequence[RuleResult]) -> float:

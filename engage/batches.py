@@ -21,7 +21,7 @@ from engage.load import WorkingTables
 from engage.publish import Batch, Publisher
 from engage.sources import ConfigurationError, Source
 from engage.suites import Suite
-from engage.text import UnreadableError
+from engage.text import FormatError, UnreadableError
 from engage.warehouse import Connection, connect
 
 _FAULTS = (
@@ -159,7 +159,8 @@ class _Gate:
             except UnreadableError as error:
                 if batch.was_published:
                     raise BatchError(f"{delivery.name}: was published, and now {error}") from error
-                examined = Examined(None, ledger.NOTHING, Verdict([], 0.0, f"{delivery.name}: {error}"))
+                verdict = Verdict([], 0.0, f"{delivery.name}: {error}", is_drift=isinstance(error, FormatError))
+                examined = Examined(None, ledger.NOTHING, verdict)
             loaded, found, verdict = examined.loaded, examined.found, examined.verdict
             published = self.publisher.publish(batch, loaded, found, verdict, now)
         except FileNotFoundError:

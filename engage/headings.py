@@ -6,7 +6,7 @@ What is missing, new or renamed is told here. Values are not looked at.
 from dataclasses import dataclass
 
 from engage.sources import Drop, Source
-from engage.text import UnreadableError
+from engage.text import FormatError
 from engage.typed_pass import literal, trimmed
 
 
@@ -21,7 +21,7 @@ class Layout:
 
 
 def match(source: Source, headings: list[str]) -> Layout:
-    """Find every field's column by its heading. Raises UnreadableError when one is missing that must be there."""
+    """Find every field's column by its heading. Raises FormatError when one is missing that must be there."""
     notes: list[str] = []
     place: dict[str, int] = {}
     known = [*source.headings, *(c.name for c in source.columns.values()), *(d.column for d in source.drop)]
@@ -30,7 +30,7 @@ def match(source: Source, headings: list[str]) -> Layout:
         if not found and (found := [n for n, h in enumerate(headings, start=1) if h.casefold() == name.casefold()]):
             notes.append(f"column '{name}' is written in other letters")
         if len(found) > 1:
-            raise UnreadableError(f"column '{name}' is there {len(found)} times")
+            raise FormatError(f"column '{name}' is there {len(found)} times")
         if found:
             place[name] = found[0]
     new = [heading for n, heading in enumerate(headings, start=1) if n not in place.values() and heading]
@@ -41,12 +41,12 @@ def match(source: Source, headings: list[str]) -> Layout:
         said = f"column{'s' * (len(missing) > 1)} {_quoted(missing)} {'are' if len(missing) > 1 else 'is'} missing"
         # A file without a heading shows a row here: its values must not be repeated.
         if 2 * len(place) < len(source.headings):
-            raise UnreadableError(f"{said}; the first line has {len(place)} of the {len(source.headings)} headings")
+            raise FormatError(f"{said}; the first line has {len(place)} of the {len(source.headings)} headings")
         if new:
             quoted = _if_headings(new, missing, place)
             many = f"{len(new)} new found: renamed, or no line end after the heading?"
             said += f"; new {quoted} found: renamed?" if quoted else f"; {many}"
-        raise UnreadableError(said)
+        raise FormatError(said)
     absent = [name for name in source.headings if name not in place]
     if new:
         quoted = _if_headings(new, absent, place)

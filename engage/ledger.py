@@ -107,8 +107,8 @@ def enter(statements: Statements, loaded: Loaded | None, verdict: Verdict, found
         update ops.batch set
             rows_read = %(read)s, rows_dropped = %(dropped)s, dropped = %(reasons)s, rows_accepted = %(accepted)s,
             rows_quarantined = %(quarantined)s, quality_score = %(score)s, broken_rules = %(broken)s,
-            problem = %(problem)s, notes = %(notes)s, is_stale = false, last_event_at = %(last_event_at)s,
-            finished_at = %(now)s,
+            problem = %(problem)s, notes = %(notes)s, format_drift = %(drift)s, is_stale = false,
+            last_event_at = %(last_event_at)s, finished_at = %(now)s,
             published_at = case when state <> 'held' then coalesce(published_at, %(now)s) end
         where batch_id = %(batch)s
         returning state
@@ -122,6 +122,7 @@ def enter(statements: Statements, loaded: Loaded | None, verdict: Verdict, found
         broken=[r.rule_id for r in verdict.results if not r.is_met],
         problem=verdict.objection,
         notes=list(loaded.notes) if loaded else [],
+        drift=list(loaded.drift) if loaded else [str(verdict.objection)] if verdict.is_drift else [],
         last_event_at=found.last_event_at,
     )
     return cast(str, state)

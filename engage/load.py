@@ -35,6 +35,8 @@ class Loaded:
     """Of the text columns c1, c2, ...; empty for JSON Lines, whose only text column c1 is the item."""
     notes: tuple[str, ...]
     """What was unusual about the file and did not stop it."""
+    drift: tuple[str, ...] = ()
+    """Those of the notes that say how its columns are not what the source file says."""
 
     @property
     def rows_dropped(self) -> int:
@@ -130,7 +132,7 @@ class WorkingTables:
         self._left_over += rows_read
         kept = self._type(delivery, layout)
         dropped = self._dropped(layout, rows_read - kept) if kept < rows_read else {}
-        return Loaded(rows_read, dropped, tuple(names), tuple(layout.notes))
+        return Loaded(rows_read, dropped, tuple(names), tuple(layout.notes), tuple(layout.notes))
 
     def _prepare(self, width: int, heading_at: int) -> None:
         """Empty the tables; numbers of rows start after the heading."""

@@ -36,6 +36,10 @@ class UnreadableError(Exception):
     """The file as a whole cannot be read; the message says why and quotes no row."""
 
 
+class FormatError(UnreadableError):
+    """Columns that must be there are not; the message quotes headings only."""
+
+
 class CareError(Exception):
     """The file has lines that must be looked at one by one."""
 
