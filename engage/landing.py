@@ -21,6 +21,7 @@ from zoneinfo import ZoneInfo
 from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
+from engage import faults
 from engage.connectors import AccessError, Remote, TransportError, connector_for
 from engage.landing_store import Store
 from engage.sources import Source
@@ -91,7 +92,8 @@ def look(connection: Connection, source: Source, now: datetime) -> list[Remote]:
     """
     if disabled_since(connection, source, now):
         return []
-    return _survey(connection, source, now)[0]
+    with faults.noted(connection, source.id, "look", now):
+        return _survey(connection, source, now)[0]
 
 
 def land(
@@ -104,10 +106,19 @@ def land(
     """
     if since := disabled_since(connection, source, now):
         return LandingReport(disabled_since=since)
-    settled, report = _survey(connection, source, now)
-    if not (ready := settled[:limit]):
-        return report
-    store, done = Store(store_url), 0
+    with faults.noted(connection, source.id, "look", now):
+        settled, report = _survey(connection, source, now)
+    with faults.noted(connection, source.id, "fetch", now):
+        if ready := settled[:limit]:
+            _fetch(connection, source, Store(store_url), ready, report, now)
+    return report
+
+
+def _fetch(
+    connection: Connection, source: Source, store: Store, ready: Sequence[Remote], report: LandingReport, now: datetime
+) -> None:
+    """Bring these into store and ledger; say in the report which are new."""
+    done = 0
     with store.scratch() as scratch:
         for some in filter(None, _portions(connector_for(source).fetch(ready, scratch))):
             landed = _land_some(connection, source, store, some, now)
@@ -118,7 +129,6 @@ def land(
                 logger.info("%s: %d of %d fetched", source.id, done, len(ready))
             for _, path in some:
                 path.unlink(missing_ok=True)
-    return report
 
 
 def open_delivery(store_url: str, landed_path: str) -> BinaryIO:

@@ -22,6 +22,10 @@ class AccessError(Exception):
     """Permanent (key refused, host key changed, folder missing): somebody must act, and the message says how."""
 
 
+class HostKeyError(AccessError):
+    """The server is not, or not any more, the one whose key is known: nothing is read from it."""
+
+
 @dataclass(frozen=True)
 class Remote:
     """One file, or one window of an API, that can be fetched."""

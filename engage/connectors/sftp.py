@@ -13,7 +13,7 @@ from pathlib import Path
 
 import asyncssh
 
-from engage.connectors import AccessError, Remote, TransportError
+from engage.connectors import AccessError, HostKeyError, Remote, TransportError
 from engage.connectors.files import Entry, remotes
 from engage.strict import ConfigurationError, resolve
 from engage.transports import Sftp
@@ -156,7 +156,7 @@ class SftpConnector:
         try:
             yield
         except (asyncssh.HostKeyNotVerifiable, asyncssh.KeyExchangeFailed) as error:
-            raise AccessError(
+            raise HostKeyError(
                 f"{self._server}: its host key is not the one in {self._known_hosts}, or not there at all, so nothing "
                 f"is read; run `engage source trust {self._source_id}` after confirming the fingerprint with the owner"
             ) from error
