@@ -5,7 +5,7 @@ A factory over the source files; fetching and storing is engage.landing's.
 
 import dagster as dg
 
-from assets.naming import facts_of, landing_key, tags_of
+from assets.naming import facts_of, landing_key, need_of, tags_of
 from assets.resources import WarehouseResource, readable_failures
 from engage import clock, health, landing
 from engage.connectors import AccessError, TransportError
@@ -31,6 +31,7 @@ def landing_asset(source: Source, settings: Settings) -> dg.AssetsDefinition:
         kinds={source.transport.kind, source.format.kind},
         owners=[source.owner.email],
         tags=tags_of(source),
+        op_tags=need_of(source),
         metadata=facts_of(source),
         check_specs=[dg.AssetCheckSpec(FETCHED, asset=key, description="Everything that has settled was fetched.")],
         pool=source.id,

@@ -31,6 +31,13 @@ def tags_of(source: Source) -> dict[str, str]:
     return {key: name_of(value)[:63] for key, value in tags.items() if value}
 
 
+def need_of(source: Source) -> dict[str, str]:
+    """Return the tag by which a run takes the rosters first, then the sources that weigh most (scoring.md)."""
+    order = ("other", "library_access", "vle", "attendance")
+    need = order.index(source.category) if source.category else len(order) + (source.record == "students")
+    return {"dagster/priority": str(need)}
+
+
 def facts_of(source: Source) -> dict[str, dg.MetadataValue]:
     """Return what the source file says and a data engineer asks first."""
     facts = {

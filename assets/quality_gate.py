@@ -9,7 +9,7 @@ from datetime import timedelta
 
 import dagster as dg
 
-from assets.naming import facts_of, landing_key, raw_key, tags_of
+from assets.naming import facts_of, landing_key, need_of, raw_key, tags_of
 from assets.resources import WarehouseResource, readable_failures
 from engage import batches, clock, configuration, health, partitions
 from engage.settings import Settings
@@ -38,6 +38,7 @@ def gate_asset(source: Source, suite: Suite, sources: dict[str, Source], setting
         kinds={"postgres", "greatexpectations"},
         owners=[source.owner.email],
         tags=tags_of(source),
+        op_tags=need_of(source),
         metadata={**facts_of(source), "dagster/table_name": table.as_string().replace('"', "")},
         freshness_policy=dg.FreshnessPolicy.time_window(
             fail_window=timedelta(hours=source.freshness.fail_after_h),

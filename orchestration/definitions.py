@@ -15,7 +15,7 @@ from engage.sources import load_sources
 from engage.suites import load_suite
 from orchestration.jobs import all_jobs
 from orchestration.schedules import all_schedules
-from orchestration.sensors import arrival_sensor, touched_days_sensor
+from orchestration.sensors import arrivals_sensor, touched_days_sensor
 
 
 def build_defs(settings: Settings | None = None, **resources: object) -> dg.Definitions:
@@ -31,7 +31,7 @@ def build_defs(settings: Settings | None = None, **resources: object) -> dg.Defi
         assets=all_assets(sources, suites, manifest, settings),
         asset_checks=[freshness_checks(sources)],
         jobs=all_jobs(manifest, sources),
-        sensors=[*(arrival_sensor(source) for source in sources.values()), touched_days_sensor()],
+        sensors=[arrivals_sensor(sources), touched_days_sensor()],
         schedules=all_schedules(load_scoring(settings.config).time_zone),
         resources={"warehouse": WarehouseResource(), **resources},
         # A run is one process: every step of a process of its own would import everything anew.

@@ -6,7 +6,7 @@ so that the UI shows them afterwards.
 
 import os
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 import dagster as dg
@@ -46,7 +46,7 @@ def tick(
         for request in answer.run_requests or []:
             # The tag by which the UI knows who asked.
             tags = {**request.tags, "dagster/sensor_name": sensor.name}
-            results.append(_run(defs, instance, sensor.job_name or "", tags, say))
+            results.append(_run(defs, instance, sensor.job_name or "", tags, say, request.asset_selection))
         if answer.cursor is not None:
             memory.set_cursor_values({key: answer.cursor})
     return results
@@ -61,11 +61,20 @@ def run_job(
 
 
 def _run(
-    defs: dg.Definitions, instance: dg.DagsterInstance, name: str, tags: dict[str, str], say: Say
+    defs: dg.Definitions,
+    instance: dg.DagsterInstance,
+    name: str,
+    tags: dict[str, str],
+    say: Say,
+    selection: Sequence[dg.AssetKey] | None = None,
 ) -> dg.ExecuteInProcessResult:
     began = time.monotonic()
     result = defs.resolve_job_def(name).execute_in_process(
-        instance=instance, tags={**tags, PROCESS_TAG: str(os.getpid())}, run_config=QUIET, raise_on_error=False
+        instance=instance,
+        tags={**tags, PROCESS_TAG: str(os.getpid())},
+        run_config=QUIET,
+        asset_selection=selection,
+        raise_on_error=False,
     )
     say(f"{name}: {_summary(result)} ({time.monotonic() - began:.1f} s)")
     return result

@@ -3,6 +3,7 @@
 A job means "do what is waiting", so that any may be started at any time, killed, and started again.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import dagster as dg
@@ -14,11 +15,22 @@ from assets.naming import landing_key, raw_key
 from engage.sources import Source
 
 DAILY, WEEKLY, EVERYTHING, FRESHNESS = "daily_marts", "weekly_scores", "everything", "freshness"
+INGEST = "ingest"
+_ROOMS = ("landing", "raw")
 
 
 def ingest(source: Source) -> str:
     """Return the name of the job that takes in what a source has delivered."""
     return f"ingest_{source.id}"
+
+
+def sources_of(run: dg.DagsterRun, sources: Mapping[str, Source]) -> set[str]:
+    """Return the sources that a run takes in."""
+    if run.asset_selection is not None:
+        return {key.path[-1] for key in run.asset_selection if key.path[0] in _ROOMS} & set(sources)
+    if run.job_name in (INGEST, EVERYTHING):
+        return set(sources)
+    return {name for name, source in sources.items() if run.job_name == ingest(source)}
 
 
 def all_jobs(manifest: Node, sources: dict[str, Source]) -> list[Any]:
@@ -27,7 +39,15 @@ def all_jobs(manifest: Node, sources: dict[str, Source]) -> list[Any]:
     daily = dg.AssetSelection.assets(*(models.specs[one].key for one in sorted(models.daily)))
     warehouse = dg.AssetSelection.assets(*(spec.key for spec in models.specs.values()))
     freshness = dg.AssetSelection.checks(*(dg.AssetCheckKey(raw_key(source), CHECK) for source in sources.values()))
+    taken_in = [key(source) for source in sources.values() for key in (landing_key, raw_key)]
     return [
+        dg.define_asset_job(
+            INGEST,
+            dg.AssetSelection.assets(*taken_in),
+            description="Land, load, audit and publish what the sources of this run have delivered, rosters first.",
+            # One that refuses us turns its check red, and keeps none of the others from the gate.
+            tags={GOES_ON: "true"},
+        ),
         *(
             dg.define_asset_job(
                 ingest(source),

@@ -1,22 +1,27 @@
-"""The sensors: one per source that looks for settled deliveries, and one that looks for days to rebuild.
+"""The sensors: one that looks for settled deliveries of all sources, and one that looks for days to rebuild.
 
 They ask the ledger what is waiting and request a run; the cursor only remembers what was asked for, so that a run that
 fails is asked for again, later and later. Nothing is fetched or written here but the sightings.
 """
 
+import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping
 from datetime import datetime, timedelta
+from typing import Any
 
 import dagster as dg
 
+from assets.naming import landing_key, raw_key
 from assets.resources import WarehouseResource, readable_failures
-from engage import clock, health, landing, weekly
-from engage.connectors import AccessError, Remote, TransportError
-from engage.sources import ConfigurationError, Source
-from orchestration.jobs import DAILY, ingest
+from engage import clock, weekly
+from engage.lookout import Lookout, Seen
+from engage.sources import Source
+from orchestration.jobs import DAILY, INGEST, sources_of
 
 FIRST_WAIT, DOUBLINGS = timedelta(minutes=1), 6
+MANY = 500
+"""A source with more files waiting gets a run of its own: the others of a run wait for its end."""
 IN_PROGRESS = [
     dg.DagsterRunStatus.QUEUED,
     dg.DagsterRunStatus.NOT_STARTED,
@@ -26,39 +31,55 @@ IN_PROGRESS = [
 ]
 
 
-def arrival_sensor(source: Source) -> dg.SensorDefinition:
-    """Return the sensor `<source>_arrivals`."""
+def arrivals_sensor(sources: Mapping[str, Source]) -> dg.SensorDefinition:
+    """Return the sensor that turns what has arrived, from however many sources, into at most one run a tick."""
+    # As long as the process that loaded the graph, so that it knows the looks that still hang.
+    lookout = Lookout()
 
     @dg.sensor(
-        name=f"{source.id}_arrivals",
-        job_name=ingest(source),
+        name="arrivals",
+        job_name=INGEST,
         minimum_interval_seconds=30,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description=f"Asks for a run when a settled delivery of {source.title} is not in the ledger.",
+        description="Looks at every source; asks for one run of those that have a settled delivery, or one half done.",
     )
     def _arrivals(context: dg.SensorEvaluationContext, warehouse: WarehouseResource) -> dg.SensorResult:
-        if in_progress(context.instance, ingest(source)):
-            return _skip(context, "A run of this source is still in progress.")
-        settled: Sequence[Remote] = []
-        with warehouse.connect() as connection:
-            if since := landing.disabled_since(connection, source, clock.now()):
-                return _skip(context, f"Disabled since {since}: nothing is collected.")
-            unfinished = health.unfinished(connection, source.id)
-            try:
-                settled = landing.look(connection, source, clock.now())
-            except (AccessError, ConfigurationError, TransportError) as error:
-                # What has landed goes on to the gate; else the transient is skipped, for the next look may succeed.
-                if not unfinished and isinstance(error, TransportError):
-                    return _skip(context, f"Not reachable now: {error}")
-                if not unfinished:
-                    raise
-        if not settled and not unfinished:
-            return _skip(context, "Nothing new has settled.")
-        return _ask(
-            context,
-            {**_said_of(settled), "unfinished": unfinished},
-            f"{len(settled)} new, {unfinished} unfinished",
+        busy = {name for run in in_progress(context.instance) for name in sources_of(run, sources)}
+        idle = [source for source in sources.values() if source.id not in busy]
+        sight = lookout.look(idle, warehouse.connect, clock.now())
+        before = json.loads(context.cursor or "{}")
+        wanted: dict[str, tuple[str, dict[str, Any]]] = {}
+        notes = [
+            *(f"{name}: a run is in progress" for name in busy),
+            *(f"{name}: still looking" for name in sight.late),
+        ]
+        for name, seen in sight.seen.items():
+            why, wish = _wish(seen)
+            if wish is None or name in busy:
+                notes += [f"{name}: {why}"] if why else []
+            elif isinstance(asked := _asked(before.get(name), wish), str):
+                notes.append(f"{name}: {why}; {asked}")
+            else:
+                wanted[name] = why, asked
+        many = [name for name in wanted if len(sight.seen[name].settled) > MANY]
+        chosen = [name for name in wanted if name not in many] or many[:1]
+        if not chosen:
+            with readable_failures():
+                for error in sight.crashed.values():
+                    raise error
+            return _skip(context, "; ".join(notes) or "Nothing new has settled.")
+        notes += [f"{name}: {type(error).__name__}" for name, error in sight.crashed.items()]
+        request = dg.RunRequest(
+            asset_selection=[key(sources[name]) for name in chosen for key in (landing_key, raw_key)],
+            tags={
+                "engage/attempt": str(max(wanted[name][1]["attempt"] for name in chosen)),
+                "engage/why": "; ".join(f"{name}: {wanted[name][0]}" for name in chosen)[:1000],
+                **({"engage/not_asked_for": "; ".join(notes)[:1000]} if notes else {}),
+            },
         )
+        known = {name: one for name, one in before.items() if name in sources}
+        cursor = known | {name: wanted[name][1] for name in chosen}
+        return dg.SensorResult(run_requests=[request], cursor=json.dumps(cursor))
 
     return _arrivals
 
@@ -80,37 +101,50 @@ def touched_days_sensor() -> dg.SensorDefinition:
             touched = weekly.touched_days(connection)
         if touched.last_at is None:
             return _skip(context, "No day has changed.")
-        said = {"last_at": touched.last_at.isoformat(), "days": touched.days}
-        return _ask(context, said, f"{touched.days} days of sources changed")
+        why = f"{touched.days} days of sources changed"
+        asked = _asked(json.loads(context.cursor or "null"), f"{touched.last_at.isoformat()} {touched.days}")
+        if isinstance(asked, str):
+            return _skip(context, f"{why}; {asked}")
+        request = dg.RunRequest(tags={"engage/attempt": str(asked["attempt"]), "engage/why": why})
+        return dg.SensorResult(run_requests=[request], cursor=json.dumps(asked))
 
     return _touched_days
 
 
-def in_progress(instance: dg.DagsterInstance, job: str) -> bool:
-    """Say whether a run of the job is queued or under way."""
-    return bool(instance.get_run_records(dg.RunsFilter(job_name=job, statuses=IN_PROGRESS), limit=1))
+def in_progress(instance: dg.DagsterInstance, job: str | None = None) -> list[dg.DagsterRun]:
+    """Return the runs (of the job) that are queued or under way."""
+    records = instance.get_run_records(dg.RunsFilter(job_name=job, statuses=IN_PROGRESS))
+    return [record.dagster_run for record in records]
 
 
-def _said_of(settled: Sequence[Remote]) -> dict[str, object]:
-    """Return what identifies a wish: the newest files' own time and names, and how many wait."""
-    if not settled:
-        return {}
-    newest = max(remote.modified_at for remote in settled)
-    names = sorted(remote.name for remote in settled if remote.modified_at == newest)
-    return {"newest": newest.isoformat(), "names": names[:20], "settled": len(settled)}
+def _wish(seen: Seen) -> tuple[str, str | None]:
+    """Return what is to be said of a source, and what identifies the wish for a run of it; None: no run is needed."""
+    if seen.disabled_since:
+        return f"disabled since {seen.disabled_since}", None
+    if seen.refused and not seen.unfinished:
+        # Its run changes nothing but the check that says so in red. The words may differ from look to look.
+        return f"refused: {seen.refused}", "refused"
+    if not seen.settled and not seen.unfinished:
+        return (f"not reachable now: {seen.unreachable}" if seen.unreachable else ""), None
+    newest = max((remote.modified_at for remote in seen.settled), default=None)
+    names = sorted(remote.name for remote in seen.settled if remote.modified_at == newest)
+    said = f"{newest} {len(seen.settled)} {names} {seen.unfinished}"
+    why = f"{len(seen.settled)} new, {seen.unfinished} unfinished"
+    # Short, for it is written at every tick.
+    return why, hashlib.sha256(said.encode()).hexdigest()[:16]
 
 
-def _ask(context: dg.SensorEvaluationContext, wish: dict[str, object], reason: str) -> dg.SensorResult:
-    """Request a run, unless the same was asked for in vain just now. No run_key: that is remembered for ever."""
-    before = json.loads(context.cursor or "{}")
-    attempt = before["attempt"] + 1 if before.get("wish") == wish else 1
-    if attempt > 1:
+def _asked(before: Mapping[str, Any] | None, wish: str) -> dict[str, Any] | str:
+    """Return what to remember of asking for it now, or why it is not asked for: the same was in vain just now.
+
+    No run_key: that is remembered for ever.
+    """
+    attempt = before["attempt"] + 1 if before and before["wish"] == wish else 1
+    if before and attempt > 1:
         again = datetime.fromisoformat(before["asked_at"]) + FIRST_WAIT * 2 ** min(attempt - 2, DOUBLINGS)
         if clock.now() < again:
-            return _skip(context, f"{reason}; asked for {attempt - 1} times in vain, again at {again:%H:%M:%S} UTC.")
-    cursor = {"wish": wish, "attempt": attempt, "asked_at": clock.now().isoformat()}
-    request = dg.RunRequest(tags={"engage/attempt": str(attempt), "engage/why": reason})
-    return dg.SensorResult(run_requests=[request], cursor=json.dumps(cursor))
+            return f"asked for {attempt - 1} times in vain, again at {again:%H:%M:%S} UTC"
+    return {"wish": wish, "attempt": attempt, "asked_at": clock.now().isoformat()}
 
 
 def _skip(context: dg.SensorEvaluationContext, reason: str) -> dg.SensorResult:

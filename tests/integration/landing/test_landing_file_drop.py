@@ -16,7 +16,7 @@ from engage.landing import land, look
 from engage.settings import PROJECT
 from engage.sources import Source
 from engage.warehouse import Connection, connect
-from orchestration.sensors import arrival_sensor
+from orchestration.sensors import arrivals_sensor
 from tests.integration.landing.kit import LATER, NOW, make_source, settle_and_land
 
 
@@ -128,8 +128,8 @@ def test_the_sensor_of_a_disabled_source_says_since_when_and_asks_for_nothing(
 ) -> None:
     (folder / "gate_20261001.csv").write_text("1")
     monkeypatch.setenv("ENGAGE_NOW", NOW.isoformat())
-    for day, said in ((11, "Nothing new has settled."), (10, "Disabled since 2026-10-10: nothing is collected.")):
-        sensor = arrival_sensor(source.model_copy(update={"disabled_from": date(2026, 10, day)}))
+    for day, said in ((11, "Nothing new has settled."), (10, "gate: disabled since 2026-10-10")):
+        sensor = arrivals_sensor({"gate": source.model_copy(update={"disabled_from": date(2026, 10, day)})})
         resources = {"warehouse": WarehouseResource(url=database_url)}
         with (
             dg.DagsterInstance.ephemeral() as instance,
