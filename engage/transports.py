@@ -4,9 +4,9 @@ What a transport does with these values is in `engage/connectors`, one module ea
 """
 
 from datetime import date, timedelta
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from engage import source_values as values
 from engage.strict import Strict
@@ -31,35 +31,131 @@ class Sftp(Strict):
     """When a file is whole: same size and time on two looks, or once `<name>.done` stands beside it."""
 
 
+class OAuth2(Strict):
+    """Client credentials (RFC 6749, 4.4): the token is kept until it ends, and fetched anew after a 401."""
+
+    token_url: str
+    """Address, or a path on `base_url`."""
+    client_id: str
+    client_secret: values.Secret
+    scope: str | None = None
+    sent_in: Literal["body", "header"] = "body"
+    """Where the client says who it is: in the form, or in a header (HTTP Basic)."""
+
+
+class Answer(Strict):
+    """What an answer looks like: its status, and words in its body, in any case."""
+
+    status: int
+    words: values.Filled
+
+
+class Quota(Strict):
+    """A header that says how much may still be asked: below `low` every call waits first."""
+
+    header: values.Filled
+    low: float
+    wait_s: float = Field(gt=0)
+
+
+class ErrorInside(Strict):
+    """How the body of an answer with status 200 says that it is an error."""
+
+    key: values.Filled
+    """Dotted path; an error if something stands there."""
+    code: str | None = None
+    """Dotted path of the error's code; None: what stands at `key`."""
+    transient: list[str] = []
+    """Codes worth another attempt."""
+
+
+class Http(Strict):
+    """What every HTTP API has in common: where it is, by what right and how fast it is asked, how it says no."""
+
+    base_url: str
+    token: values.Secret | None = None
+    token_header: str | None = None
+    """Header that holds the bare token; None: `Authorization: Bearer`."""
+    oauth2: OAuth2 | None = None
+    calls_per_minute: float | None = Field(default=None, gt=0)
+    quota: Quota | None = None
+    slow_down: list[Answer] = []
+    """Answers that mean "wait", beside 429 and 503."""
+    error_inside: ErrorInside | None = None
+    timeout_s: float = Field(default=30, gt=0)
+    max_attempts: int = Field(default=6, gt=0)
+
+    @model_validator(mode="after")
+    def _has_one_right(self) -> Self:
+        if (self.token is None) == (self.oauth2 is None):
+            raise ValueError("needs either token or oauth2")
+        return self
+
+
 class Paging(Strict):
     """How an API hands out a long list."""
 
-    style: Literal["link_header", "next_url", "page_number", "offset"]
-    size_parameter: str = "per_page"
+    style: Literal["link_header", "next_url", "bookmark", "page_number", "offset", "whole"]
+    """Followed as given: the Link header, the address or the bookmark at `next_key`. Counted: pages or items, until a
+    page holds none. Whole: one answer."""
+    size_parameter: str | None = "per_page"
     size: int = Field(default=500, gt=0)
     page_parameter: str = "page"
-    next_key: str | None = None
-    """For next_url: dotted path in the body of the following page's address."""
+    """What is asked for with a bookmark, a page's number or an offset."""
+    first_page: int = 1
+    next_key: str = "next"
+    """Dotted path in the body; the key itself may have dots."""
+    second_look: bool | None = None
+    """Read the list twice, and again until two readings agree; None: if it is counted."""
+
+    @property
+    def is_counted(self) -> bool:
+        """Whether what comes or goes meanwhile shifts the pages that follow."""
+        return self.style in ("page_number", "offset")
 
 
-class Rest(Strict):
-    """A paged HTTP API that is asked for windows of time."""
+class Items(Strict):
+    """A list of an API: where it is, what is asked, how it is paged."""
 
-    kind: Literal["rest"]
-    base_url: str
     path: str
-    token: values.Secret
+    """`{name}` stands for the value of an earlier list."""
+    parameters: dict[str, str | list[str]] = {}
+    """Further parameters; `{from}` and `{to}` stand for the window's bounds, `{name}` as in `path`."""
     items_key: str | None = None
     """Dotted path of the list in the body; None: the body is the list."""
-    window_from: str = "from"
-    window_to: str = "to"
+    paging: Paging
+
+
+class Each(Items):
+    """A list whose every item has a list of its own (the users, and what each viewed)."""
+
+    name: str = Field(pattern=r"^[a-z][a-z_]*$")
+    value: str = "id"
+    """Dotted path of what stands for `{name}` in what is asked next."""
+    keep: dict[str, str] = {}
+    """Put beside every item of the last list, under `each.<name>`: key -> dotted path."""
+    skip_status: list[int] = []
+    """Of the list of one: it is gone, go on (404). When all are, it is an error."""
+
+
+class Rest(Http, Items):
+    """A paged HTTP API that is asked for windows of time, or once a day for the full list (relation: snapshot)."""
+
+    kind: Literal["rest"]
+    each: list[Each] = []
+    """Lists to go through first, from the outside in."""
+    required_keys: list[str] = []
+    """Dotted paths that every item must have (null is a value): without one the window is refused, not landed."""
+    id_of: list[str] = []
+    """Dotted paths whose values, joined by `/`, are put into each item as `item_id`."""
+    window_from: str | None = "from"
+    window_to: str | None = "to"
+    """Parameters of the window's bounds; None: not asked for (say `{from}` in `parameters`)."""
     window: timedelta = Field(default=timedelta(days=1), gt=timedelta())
+    overlap: timedelta = Field(default=timedelta(), ge=timedelta())
+    """How far before its beginning a window is asked for once more, for what was entered late."""
     start: date | values.Secret | None = None
     """First day to ask for, or the variable that says it; None: `enabled_from`."""
-    paging: Paging
-    parameters: dict[str, str] = {}
-    timeout_s: float = Field(default=30, gt=0)
-    max_attempts: int = Field(default=6, gt=0)
 
 
 class FileDrop(Strict):

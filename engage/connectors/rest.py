@@ -1,58 +1,51 @@
-"""A paged HTTP API, asked for windows of time: one window becomes one gzip file of JSON Lines, or nothing.
+"""A paged HTTP API, asked for windows of time or the full list: each becomes one gzip file of JSON Lines, or nothing.
 
-Paging, retries and what an answer means belong here; which windows there are is `windows.py`, what the keys mean is
-the source's.
+Which lists are asked and how pages follow each other belongs here; how one call is made is `http_client.py`, which
+windows there are `windows.py`, what the keys mean is the source's. Lists that move while they are read are kept from
+losing or doubling items in four ways: windows are asked for once they are over, `overlap` asks again for what was
+entered late, counted pages are read twice until two readings agree, and items with an id are entered once whatever
+was read.
 """
 
 import gzip
 import hashlib
 import json
-import logging
-import time
-from collections.abc import Iterator, Sequence
-from datetime import UTC, date, datetime, timedelta
-from email.utils import parsedate_to_datetime
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
 import httpx
-from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential_jitter
+from tenacity import Retrying, retry_if_exception_type, stop_after_attempt
 
 from engage.connectors import AccessError, Remote, TransportError
-from engage.connectors.windows import held, landed_until, midnight, missed, whole_windows
-from engage.sources import ConfigurationError, Source, resolve
-from engage.transports import Rest
+from engage.connectors.http_client import Client, dig, has, where
+from engage.connectors.http_errors import (
+    AgainError,
+    ChangedError,
+    DownError,
+    RefusedError,
+    SlowError,
+    StatusError,
+)
+from engage.connectors.windows import full_list, windows_to_ask
+from engage.sources import Source, resolve
+from engage.transports import Each, Items, Rest
 from engage.warehouse import Connection
 
-LONGEST_WAIT_S = 120.0
-"""However long a Retry-After is: the next look comes anyway."""
 _NAMED = 10
 """An error names at most so many windows."""
-_BACK_OFF = wait_exponential_jitter(multiplier=0.5, max=30, jitter=0.5)
-
-# At INFO httpx writes every address, and a next link may carry a token of its own.
-logging.getLogger("httpx").setLevel(logging.WARNING)
+_DOUBTS = 3
+"""So many windows in a row that time out or are forbidden: it is not the windows."""
+_READINGS = 3
+"""How often a list that changed while it was read is read anew."""
 
 Item = dict[str, Any]
-Items = list[Item]
-Answer = tuple[httpx.Response, object, Items]
-
-
-class _AgainError(TransportError):
-    """Worth another attempt, after so many seconds if the server named them."""
-
-    def __init__(self, message: str, after_s: float | None = None) -> None:
-        super().__init__(message)
-        self.after_s = after_s
-
-
-class _AwayError(_AgainError):
-    """The server is not to be had now, for this window or any other."""
-
-
-class _RefusedError(AccessError):
-    """The token is refused, for this window and any other."""
+Page = list[Item]
+Names = dict[str, str]
+"""What stands for `{name}` in paths and parameters."""
 
 
 class RestConnector:
@@ -62,152 +55,195 @@ class RestConnector:
         self._source = source
         self._transport = transport
         self._zone = ZoneInfo(source.format.time_zone)
-        try:
-            self._url = httpx.URL(resolve(transport.base_url).rstrip("/") + "/" + transport.path.lstrip("/"))
-        except httpx.InvalidURL as error:
-            raise ConfigurationError(f"{source.id}: transport.base_url: {error}") from error
-        self._where = f"{self._url.host}{self._url.path}"
-        self._attempts = transport.max_attempts
 
     def list(self, connection: Connection, now: datetime) -> Sequence[Remote]:
-        """See Connector."""
-        first = self._first()
-        start = landed_until(connection, self._source.id) or first
+        """See Connector. Of a snapshot: the full list of today, until it is landed."""
         at = self._source.delivered_at
         # By the clock on the wall: a window that ends at midnight is due at that time of the day, whatever its length.
         over = now.astimezone(self._zone) - timedelta(hours=at.hour, minutes=at.minute, seconds=at.second)
-        fresh = whole_windows(start.astimezone(UTC), over, self._transport.window, self._zone)
-        old = (*missed(connection, self._source.id, self._zone), *held(connection, self._source.id, now))
-        # To move `start` is how to give up, for good, what the API no longer has.
-        return [*fresh, *(remote for remote in old if remote.window_start and remote.window_start >= first)]
-
-    def _first(self) -> datetime:
-        """Return the beginning of the first day to ask for."""
-        first_day = self._transport.start or self._source.enabled_from
-        if isinstance(first_day, str):
-            first_day = _day(first_day, f"{self._source.id}: transport.start")
-        if first_day is None:
-            raise ConfigurationError(f"{self._source.id}: transport.start: needed while enabled_from is empty")
-        return midnight(first_day, self._zone)
+        if self._source.relation == "snapshot":
+            return full_list(connection, self._source.id, over.date(), at, self._zone)
+        return windows_to_ask(connection, self._source, self._transport, over, now)
 
     def fetch(self, remotes: Sequence[Remote], into: Path) -> Iterator[tuple[Remote, Path]]:
         """See Connector. A window that the server does not give is reported after the others were yielded."""
         failed: dict[str, AccessError | TransportError] = {}
-        headers = {"Authorization": f"Bearer {resolve(self._transport.token)}", "Accept": "application/json"}
-        with httpx.Client(headers=headers, timeout=self._transport.timeout_s) as client:
-            for number, remote in enumerate(remotes):
+        waiting, doubts = list(enumerate(remotes)), 0
+        with Client(self._transport) as client:
+            while waiting:
+                number, remote = waiting.pop(0)
                 path = into / str(number)
                 try:
-                    # No name and no time in the gzip header: the same items are the same bytes.
-                    with path.open("wb") as raw, gzip.GzipFile("", "wb", 6, raw, mtime=0) as file:
-                        for items in self._pages(client, remote):
-                            file.write("".join(map(_line, items)).encode("utf-8", "replace"))
+                    self._write(client, remote, path)
                 except (AccessError, TransportError) as error:
                     failed[remote.name] = error
-                    if isinstance(error, (_AwayError, _RefusedError)):
+                    if isinstance(error, (DownError, RefusedError)):
                         break
+                    if isinstance(error, SlowError) or (isinstance(error, StatusError) and error.status == 403):
+                        if (doubts := doubts + 1) == _DOUBTS:
+                            break
+                        # The newest tells best whether it is the window or the server.
+                        waiting[:0] = [waiting.pop()] if waiting else []
                     # Patience with one window is enough while it may be the server that fails.
-                    self._attempts = 1 if isinstance(error, _AgainError) else self._transport.max_attempts
+                    client.attempts = 1 if isinstance(error, AgainError) else self._transport.max_attempts
                     continue
-                self._attempts = self._transport.max_attempts
+                client.attempts, doubts = self._transport.max_attempts, 0
                 yield remote, path
         if failed:
             raise _summary(failed)
 
-    def _pages(self, client: httpx.Client, remote: Remote) -> Iterator[Items]:
-        paging = self._transport.paging
-        asked = {
-            **{name: resolve(value) for name, value in self._transport.parameters.items()},
-            self._transport.window_from: f"{remote.window_start:%Y-%m-%dT%H:%M:%SZ}",
-            self._transport.window_to: f"{remote.window_end:%Y-%m-%dT%H:%M:%SZ}",
-            paging.size_parameter: str(paging.size),
+    def _write(self, client: Client, remote: Remote, path: Path) -> None:
+        retrying = Retrying(
+            retry=retry_if_exception_type(ChangedError), stop=stop_after_attempt(_READINGS), reraise=True
+        )
+        for attempt in retrying:
+            # No name and no time in the gzip header: the same items are the same bytes.
+            with attempt, path.open("wb") as raw, gzip.GzipFile("", "wb", 6, raw, mtime=0) as file:
+                for page in _Reading(client, self._transport, remote).pages():
+                    file.write("".join(map(_line, page)).encode("utf-8", "replace"))
+
+
+class _Reading:
+    """One reading of all that belongs to a window, or of the full list."""
+
+    def __init__(self, client: Client, transport: Rest, remote: Remote) -> None:
+        self._client, self._transport = client, transport
+        self._window: dict[str, str] = {}
+        self._bounds: Names = {}
+        if remote.window_start and remote.window_end:
+            begin = remote.window_start - transport.overlap
+            self._bounds = {"from": f"{begin:%Y-%m-%dT%H:%M:%SZ}", "to": f"{remote.window_end:%Y-%m-%dT%H:%M:%SZ}"}
+            asked = {transport.window_from: self._bounds["from"], transport.window_to: self._bounds["to"]}
+            self._window = {name: value for name, value in asked.items() if name}
+
+    def pages(self) -> Iterator[Page]:
+        """Yield the pages of the last list, of each item of the lists before it."""
+        each = self._transport.each
+        skipped: dict[str, int] = {}
+        asked = 0
+        for names, kept in self._through(each, self._bounds, {}):
+            asked += 1
+            try:
+                for page in self._list(self._transport, names, self._window):
+                    self._refuse_incomplete(page)
+                    yield [self._with_ours(item, kept) for item in page] if each or self._transport.id_of else page
+            except StatusError as error:
+                if not each or error.status not in each[-1].skip_status:
+                    raise
+                skipped[str(error)] = skipped.get(str(error), 0) + 1
+        if asked and sum(skipped.values()) == asked:
+            raise AccessError(f"{next(iter(skipped))} (for every {each[-1].name})")
+
+    def _through(self, each: Sequence[Each], names: Names, kept: Item) -> Iterator[tuple[Names, Item]]:
+        """Yield names and what is kept for every item of the lists to go through."""
+        if not each:
+            yield names, kept
+            return
+        first, *others = each
+        # The whole list before anything else is asked: it must not move while others are read.
+        found: dict[str, Item] = {}
+        for page in self._list(first, names, {}):
+            for item in page:
+                if (value := dig(item, first.value)) is None:
+                    raise AccessError(f"{first.path}: an item without {first.value}; check each.value of the source")
+                found[str(value)] = {key: dig(item, path) for key, path in first.keep.items()}
+        for value, keep in found.items():
+            yield from self._through(others, {**names, first.name: value}, {**kept, first.name: keep})
+
+    def _list(self, items: Items, names: Names, window: dict[str, str]) -> Iterator[Page]:
+        """Yield the pages of one list; where they are counted, look again whether it is still the same."""
+        paging = items.paging
+        looks = 2 if (paging.is_counted if paging.second_look is None else paging.second_look) else 1
+        found = [0] * looks
+        for look in range(looks):
+            for page in self._once(items, names, window):
+                for item in page if looks > 1 else ():
+                    # A sum: whatever the order, in no memory.
+                    found[look] += int.from_bytes(hashlib.sha256(_line(item).encode("utf-8", "replace")).digest())
+                if look == 0:
+                    yield page
+        if len(set(found)) > 1:
+            raise ChangedError(f"{items.path}: the list changed while it was read")
+
+    def _once(self, items: Items, names: Names, window: dict[str, str]) -> Iterator[Page]:
+        paging = items.paging
+        parameters = {
+            **{name: _filled(value, names) for name, value in items.parameters.items()},
+            **window,
+            **({paging.size_parameter: str(paging.size)} if paging.size_parameter and paging.style != "whole" else {}),
         }
-        is_counted = paging.style in ("page_number", "offset")
-        position = 1 if paging.style == "page_number" else 0
-        url = self._url.copy_merge_params(asked)
+        url = self._client.url(_fill(items.path, names, quote_all=True), parameters)
+        position = paging.first_page if paging.style == "page_number" else 0
         seen: set[str] = set()
         while True:
-            if is_counted:
+            if paging.is_counted:
                 url = url.copy_set_param(paging.page_parameter, str(position))
-            response, body, items = self._ask(client, url)
+            response, body, page = self._client.ask(url, self._reader(items), items.path)
             # A page without items ends a counted list; a short one does not.
-            if is_counted and not items:
+            if paging.is_counted and not page:
                 return
-            mark = hashlib.sha256(json.dumps(items).encode()).hexdigest() if is_counted else str(url)
+            mark = hashlib.sha256(json.dumps(page).encode()).hexdigest() if paging.is_counted else str(url)
             if mark in seen:
-                raise AccessError(f"{self._where}: hands out the same page again; check paging of the source")
+                raise AccessError(f"{where(response)}: hands out the same page again; check paging of the source")
             seen.add(mark)
-            yield items
-            position += 1 if paging.style == "page_number" else len(items)
-            if not is_counted:
-                following = self._next(response, body)
+            yield page
+            position += 1 if paging.style == "page_number" else len(page)
+            if not paging.is_counted:
+                following = self._next(items, response, body)
                 if following is None:
                     return
                 url = following
 
-    def _next(self, response: httpx.Response, body: object) -> httpx.URL | None:
-        if self._transport.paging.style == "link_header":
-            links = {str(rel).lower(): link.get("url") for rel, link in response.links.items()}
-            address: object = links.get("next")
-        else:
-            address = _dig(body, self._transport.paging.next_key or "next")
-        if not address:
+    def _next(self, items: Items, response: httpx.Response, body: object) -> httpx.URL | None:
+        paging = items.paging
+        if paging.style == "whole":
             return None
-        try:
-            following = response.url.join(str(address))
-        except httpx.InvalidURL:
-            raise TransportError(f"{self._where}: its next link is not an address") from None
-        if _origin(following) != _origin(self._url):
-            raise AccessError(
-                f"{self._where}: its next link leads to {following.scheme}://{following.host}; "
-                "the token is not sent there: check base_url"
-            )
-        return following
+        link = dig(body, paging.next_key)
+        if paging.style == "link_header":
+            link = {str(rel).lower(): each.get("url") for rel, each in response.links.items()}.get("next")
+        if not link:
+            return None
+        if paging.style == "bookmark":
+            return response.url.copy_set_param(paging.page_parameter, str(link))
+        return self._client.follow(response, str(link))
 
-    def _ask(self, client: httpx.Client, url: httpx.URL) -> Answer:
-        """Ask until there is a whole answer. Raises TransportError after the last attempt."""
-        retrying = Retrying(
-            retry=retry_if_exception_type(_AgainError),
-            stop=stop_after_attempt(self._attempts),
-            wait=_wait,
-            reraise=True,
-        )
-        return retrying(self._attempt, client, url)
+    def _reader(self, items: Items) -> Callable[[httpx.Response], tuple[httpx.Response, object, Page]]:
+        def read(response: httpx.Response) -> tuple[httpx.Response, object, Page]:
+            body = self._client.json(response)
+            page = dig(body, items.items_key) if items.items_key else body
+            if not isinstance(page, list) or not all(isinstance(item, dict) for item in page):
+                raise AgainError(
+                    f"{where(response)}: the answer holds no list of items at {items.items_key or 'its top'}"
+                )
+            return response, body, page
 
-    def _attempt(self, client: httpx.Client, url: httpx.URL) -> Answer:
-        try:
-            response = client.get(url)
-        except (httpx.TimeoutException, httpx.ConnectError) as error:
-            raise _AwayError(f"{self._where}: {type(error).__name__}") from None
-        except httpx.RequestError as error:
-            raise _AgainError(f"{self._where}: {type(error).__name__}") from None
-        status = response.status_code
-        is_told_to_wait = status == 429 or (status == 403 and "rate limit exceeded" in response.text.lower())
-        if is_told_to_wait or status == 503:
-            raise _AwayError(f"{self._where}: HTTP {status}", _retry_after(response))
-        if status >= 500 or status in (408, 425):
-            raise _AgainError(f"{self._where}: HTTP {status}", _retry_after(response))
-        if status in (401, 403):
-            raise _RefusedError(
-                f"{self._where}: HTTP {status}; renew or re-authorise the token {self._transport.token}"
-            )
-        if status == 410:
-            raise AccessError(
-                f"{self._where}: HTTP 410; to give up what it no longer has, set start of the source later"
-            )
-        if status != 200:
-            raise AccessError(f"{self._where}: HTTP {status}; check base_url, path and parameters of the source")
-        try:
-            # NaN and Infinity are not JSON and no database takes them.
-            body = json.loads(response.content, parse_constant=lambda _: None)
-        except (ValueError, RecursionError):
-            raise _AgainError(f"{self._where}: the answer is not (whole) JSON") from None
-        items = _dig(body, self._transport.items_key) if self._transport.items_key else body
-        if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
-            raise _AgainError(
-                f"{self._where}: the answer holds no list of items at {self._transport.items_key or 'its top'}"
-            )
-        return response, body, items
+        return read
+
+    def _refuse_incomplete(self, page: Page) -> None:
+        for key in (*self._transport.required_keys, *self._transport.id_of):
+            if lacking := sum(not has(item, key) for item in page):
+                raise AccessError(
+                    f"{self._transport.path}: {lacking} of {len(page)} items have no key {key}; nothing is taken from"
+                    " it: its format changed, or the token may not read this (else see required_keys of the source)"
+                )
+
+    def _with_ours(self, item: Item, kept: Item) -> Item:
+        ours: Item = {"each": kept} if kept else {}
+        if self._transport.id_of:
+            ours["item_id"] = "/".join(str(dig(item, path)) for path in self._transport.id_of)
+        return {**item, **ours}
+
+
+def _filled(value: str | list[str], names: Names) -> str | list[str]:
+    if isinstance(value, list):
+        return [_fill(resolve(one), names) for one in value]
+    return _fill(resolve(value), names)
+
+
+def _fill(text: str, names: Names, quote_all: bool = False) -> str:
+    for name, value in names.items():
+        text = text.replace(f"{{{name}}}", quote(value, safe="") if quote_all else value)
+    return text
 
 
 def _summary(failed: dict[str, AccessError | TransportError]) -> AccessError | TransportError:
@@ -220,36 +256,6 @@ def _summary(failed: dict[str, AccessError | TransportError]) -> AccessError | T
         for said, names in windows.items()
     )
     return (AccessError if any(isinstance(e, AccessError) for e in failed.values()) else TransportError)(message)
-
-
-def _wait(state: RetryCallState) -> float:
-    error = state.outcome.exception() if state.outcome else None
-    if isinstance(error, _AgainError) and error.after_s is not None:
-        return min(max(error.after_s, 0.0), LONGEST_WAIT_S)
-    return _BACK_OFF(state)
-
-
-def _retry_after(response: httpx.Response) -> float | None:
-    """Return the seconds of a Retry-After header, which holds seconds or a date (RFC 9110, 10.2.3)."""
-    said = response.headers.get("Retry-After", "").strip()
-    if said.isdecimal():
-        return float(said)
-    try:
-        return float(parsedate_to_datetime(said).timestamp()) - time.time()
-    except ValueError:
-        return None
-
-
-def _origin(url: httpx.URL) -> tuple[str, str, int | None]:
-    return url.scheme, url.host, url.port
-
-
-def _dig(body: object, path: str) -> object:
-    """Return what stands at a dotted path, or under a key that itself has dots; None if nothing does."""
-    if isinstance(body, dict) and path in body:
-        return body[path]
-    key, dot, rest = path.partition(".")
-    return _dig(body[key], rest) if dot and isinstance(body, dict) and key in body else None
 
 
 def _line(item: Item) -> str:
@@ -269,11 +275,3 @@ def _without_nul(value: Any) -> Any:
         case dict():
             return {_without_nul(key): _without_nul(part) for key, part in value.items()}
     return value
-
-
-def _day(value: str, where: str) -> date:
-    """Return the day that an environment variable says."""
-    try:
-        return date.fromisoformat(resolve(value))
-    except ValueError as error:
-        raise ConfigurationError(f"{where}: {value} must be a day such as 2026-09-28") from error

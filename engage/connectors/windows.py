@@ -9,6 +9,8 @@ from typing import Any, cast
 from zoneinfo import ZoneInfo
 
 from engage.connectors import Remote
+from engage.sources import ConfigurationError, Source, resolve
+from engage.transports import Rest
 from engage.warehouse import Connection
 
 READ_AGAIN_AFTER = timedelta(days=1)
@@ -33,6 +35,28 @@ where d.source_id = %s and d.window_end is not null
 group by d.name, d.window_start, d.window_end, d.first_day, d.last_day
 having bool_or(b.state = 'held') and not bool_or(b.state = 'published')
 """
+
+
+def windows_to_ask(
+    connection: Connection, source: Source, transport: Rest, over: datetime, now: datetime
+) -> list[Remote]:
+    """Return the windows that end by `over` and were never landed, those missed, and those whose held answer is old."""
+    zone = ZoneInfo(source.format.time_zone)
+    first = _first(source, transport, zone)
+    start = landed_until(connection, source.id) or first
+    fresh = whole_windows(start.astimezone(UTC), over, transport.window, zone)
+    old = (*missed(connection, source.id, zone), *held(connection, source.id, now))
+    # To move `start` is how to give up, for good, what the API no longer has.
+    return [*fresh, *(remote for remote in old if remote.window_start and remote.window_start >= first)]
+
+
+def full_list(connection: Connection, source_id: str, day: date, due: time, zone: ZoneInfo) -> list[Remote]:
+    """Return the full list as of `day`, or nothing once it is landed."""
+    query = "select from ops.delivery where source_id = %s and first_day = %s"
+    if connection.execute(query, [source_id, day]).fetchone() is not None:
+        return []
+    at = datetime.combine(day, due, zone).astimezone(UTC)
+    return [Remote(f"{day}.jsonl.gz", None, at, first_day=day, last_day=day, is_whole=True)]
 
 
 def midnight(day: date, zone: ZoneInfo) -> datetime:
@@ -89,3 +113,18 @@ def held(connection: Connection, source_id: str, now: datetime) -> Iterator[Remo
     for name, start, end, first_day, last_day, read_at in rows:
         if (due := read_at + READ_AGAIN_AFTER) <= now:
             yield Remote(name, None, due, first_day, last_day, start, end, is_whole=True)
+
+
+def _first(source: Source, transport: Rest, zone: ZoneInfo) -> datetime:
+    """Return the beginning of the first day to ask for."""
+    first = transport.start or source.enabled_from
+    if isinstance(first, str):
+        try:
+            first = date.fromisoformat(resolve(first))
+        except ValueError as error:
+            raise ConfigurationError(
+                f"{source.id}: transport.start: {first} must be a day such as 2026-09-28"
+            ) from error
+    if first is None:
+        raise ConfigurationError(f"{source.id}: transport.start: needed while enabled_from is empty")
+    return midnight(first, zone)

@@ -129,6 +129,7 @@ class Api:
             "paging": paging,
             "timeout_s": 0.5,
             "max_attempts": 3,
+            "slow_down": [{"status": 403, "words": "rate limit exceeded"}],
             "start": "2026-10-08",
             **changes,
         }
