@@ -18,6 +18,9 @@ from engage.scaffold_sample import Sample, Times, day_of, times
 from engage.sources import Column
 from engage.strict import ConfigurationError
 
+_ID = r"[a-z][a-z0-9_]{1,40}"
+_FEW_WORDS = 4
+"""A column of more kinds of words than that says something else than whether a row counts."""
 _NAME_DATES = (
     (r"\d{4}-\d\d-\d\d", ("%Y-%m-%d",)),
     (r"\d{4}_\d\d_\d\d", ("%Y_%m_%d",)),
@@ -46,6 +49,8 @@ class _Found:
 
 def draft(sample: Sample, source_id: str | None = None, record: str | None = None) -> Draft:
     """Infer a source and its suite from a sample. Raises ConfigurationError when no kind of record fits."""
+    if source_id and not re.fullmatch(_ID, source_id):
+        raise ConfigurationError("--id: must be 2 to 41 small letters, digits and underscores, a letter first")
     cells = _Cells(sample)
     # Of equals the first: records are told apart by how many of their fields are there.
     candidates = {name: cells.match(name) for name in ([record] if record else RECORDS)}
@@ -55,6 +60,8 @@ def draft(sample: Sample, source_id: str | None = None, record: str | None = Non
         # A guess at what is nearest would hide what is missing.
         told = [record] if record else ["activity", "attendance"]
         said = "; ".join(f"{name} lacks {', '.join(lacking[name])}" for name in told)
+        if cells.unread:
+            said += f"; {', '.join(map(repr, sorted(cells.unread)))}: dates or times in a form that is not known"
         raise ConfigurationError(
             f"{sample.name}: fits no kind of record ({said}); name the kind with --record, or call the columns so in"
             " the sample"
@@ -70,6 +77,8 @@ class _Cells:
         self.sample = sample
         self.filled = {h: sum(map(bool, v)) / len(v) if v else 0.0 for h, v in sample.columns.items()}
         self._times: dict[str, Times] = {}
+        self.unread: set[str] = set()
+        """Headings of dates and times whose values do not read as such."""
         self._day = _name_pattern(sample.name)[2]
 
     def times(self, heading: str) -> Times:
@@ -124,7 +133,10 @@ class _Cells:
                 return _Found(heading, Times(("%Y-%m-%d",), 0))
             if kind == "date" and "epoch_s" in found.formats:
                 return None
-            return _Found(heading, found) if found.share >= 0.2 else None
+            if found.share >= 0.2:
+                return _Found(heading, found)
+            self.unread.add(heading)
+            return None
         if kind == "boolean":
             return _marks(heading, values)
         pattern = {"integer": r"[+-]?\d{1,18}", "number": r"[+-]?\d{1,15}([.,]\d{1,15})?"}.get(kind)
@@ -157,7 +169,10 @@ class _Drafting:
     def finish(self, source_id: str | None, fitting: list[str]) -> Draft:
         form, fields = self._sample.form, self._fields
         self._say(
-            "format", f"{form.kind}, {form.encoding}", "certain" if form.encoding != "cp1252" else "likely", "the bytes"
+            "format",
+            f"{form.kind}, {form.encoding}",
+            "certain" if form.encoding.startswith("utf") else "likely",
+            "the bytes",
         )
         if form.kind == "csv":
             because = f"{self._sample.rows:,} lines have as many fields as the heading"
@@ -175,11 +190,16 @@ class _Drafting:
         identified_by = self._identified_by() if self._kind.names_student else None
         for name, found in fields.items():
             self._say_column(name, found)
+        drops = self._drops()
+        used = {found.heading for found in fields.values()} | {drop["column"] for drop in drops}
+        if others := ", ".join(heading for heading in self._sample.columns if heading not in used):
+            self._say("not used", others, "likely", "no field is called so")
         pattern, day_format, named = _name_pattern(self._sample.name)
         relation, pattern, day_format = self._relation(pattern, day_format, named)
         named_id = re.sub(r"[^a-z0-9]+", "_", re.sub(r"\d+|\.\w+$", "", self._sample.name.lower())).strip("_")
         values = {n: [v for v in self._sample.columns[f.heading] if v] for n, f in fields.items()}
-        source_id = source_id or (re.sub(r"(_v|_+)$", "", named_id) or "new_source")
+        named_id = re.sub(r"(_v|_+)$", "", named_id)[:41]
+        source_id = source_id or (named_id if re.fullmatch(_ID, named_id) else "new_source")
         source: dict[str, Any] = {
             "id": source_id,
             "record": self._record,
@@ -189,7 +209,7 @@ class _Drafting:
             "format": form.model_dump(exclude_defaults=True) | {"time_zone": form.time_zone},
             "columns": {name: _column(found) for name, found in fields.items()},
             "identified_by": identified_by,
-            "drop": self._drops(),
+            "drop": drops,
         }
         if len(fields) < len(self._sample.columns) and form.kind == "csv":
             source["expected_columns"] = list(self._sample.columns)
@@ -262,15 +282,14 @@ class _Drafting:
         found: list[dict[str, Any]] = []
         for heading, values in self._sample.columns.items():
             said = set(filter(None, values))
-            ways_out = sorted(v for v in said if v.lower() in words.EXITS)
-            if _plain(heading) in words.DIRECTIONS and ways_out and len(said) <= 4:
-                found.append({"column": heading, "equals": ways_out, "reason": "an exit is not a visit"})
-            elif {_plain(heading), _plain(heading.partition(".")[0])} & set(words.ACTORS) and (
-                not any(one["column"].partition(".")[0] == heading.partition(".")[0] for one in found)
-            ):
-                # In JSON the object is null for most: the key itself is asked for.
-                parent = heading.partition(".")[0] if self._sample.form.kind == "jsonl" else heading
-                found.append({"column": parent, "not_null": True, "reason": "somebody else was acting as the student"})
+            for headings, left_out, reason in words.DROPS:
+                hits = sorted(v for v in said if v.lower() in left_out.split())
+                if hits and len(said) <= _FEW_WORDS and _plain(heading) in headings.split():
+                    found.append({"column": heading, "equals": hits, "reason": reason})
+            # Of a JSON object that is null for most, the object as a whole.
+            actor = heading.partition(".")[0] if self._sample.form.kind == "jsonl" else heading
+            if _plain(actor) in words.ACTORS and actor not in [one["column"] for one in found]:
+                found.append({"column": actor, "not_null": True, "reason": "somebody else was acting as the student"})
         for one in found:
             self._say("drop", one["column"], "likely", one["reason"])
         return found

@@ -87,17 +87,29 @@ class Draft:
     @property
     def suite_yaml(self) -> str:
         """Text of `expectations/<id>.yaml`."""
-        begins = "# Proposed from a sample: read every rule, and delete or sharpen it.\n"
-        return begins + _yaml({"description": "What is expected of a delivery.", "expectations": self.rules})
+        lines = ["# Proposed from a sample: read every rule, and delete or sharpen it."]
+        lines += ["description: What is expected of a delivery.", "expectations:"]
+        for rule in self.rules:
+            lines += [f"{'    ' if place else '  - '}{key}: {_flow(rule[key])}" for place, key in enumerate(rule)]
+        return "\n".join(lines) + "\n"
 
 
 def _yaml(content: dict[str, Any]) -> str:
-    def dumped(key: str, value: object) -> str:
-        # Only what is within a key is written in braces.
-        style = None if isinstance(value, dict | list) else False
-        return yaml.safe_dump({key: value}, sort_keys=False, default_flow_style=style, allow_unicode=True, width=130)
+    """Return YAML as people write it here: a line for each entry, in braces what is within it."""
+    lines = []
+    for key, value in content.items():
+        if isinstance(value, list) and value and isinstance(value[0], dict):
+            lines += [f"{key}:", *(f"  - {_flow(entry)}" for entry in value)]
+        elif isinstance(value, dict) and all(isinstance(entry, dict) for entry in value.values()):
+            lines += [f"{key}:", *(f"  {name}: {_flow(entry)}" for name, entry in value.items())]
+        else:
+            lines.append(f"{key}: {_flow(value)}")
+    return "\n".join(lines) + "\n"
 
-    return "".join(dumped(key, value) for key, value in content.items())
+
+def _flow(value: object) -> str:
+    text = yaml.safe_dump(value, sort_keys=False, default_flow_style=True, allow_unicode=True, width=10_000)
+    return text.removesuffix("...\n").rstrip()
 
 
 def rules(record: str, relation: str, fields: dict[str, list[str]]) -> Iterator[dict[str, Any]]:

@@ -118,10 +118,13 @@ NO = {
 }
 """Words, in lower case, that a mark may be written as."""
 
-EXITS = {"o", "out", "exit", "egress"}
-DIRECTIONS = ("directionofaccess", "direction", "accessdirection", "inout")
-ACTORS = ("realuser", "realuserid", "linksrealuser", "realuserusername")
-"""Headings that tell rows to leave out: swipes on the way out; somebody else acting as the student."""
+DROPS = (
+    ("directionofaccess direction accessdirection inout", "o out exit egress", "an exit is not a visit"),
+    ("result outcome accessresult decision", "denied refused rejected invalid", "the door stayed shut"),
+)
+"""Headings, words in lower case, and why rows with such a word are left out."""
+ACTORS = ("realuser", "realuserid")
+"""Headings that are filled where somebody else acts as the student."""
 
 CLOSING = r"^\W*(total|totals|trailer|trl|footer|end|eof|count|records|rows|sum|control|checksum)\b"
 """How a closing line begins."""

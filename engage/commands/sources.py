@@ -127,22 +127,36 @@ def scaffold_source(file: Path, source_id: str | None, record: str | None, force
     drafted = draft(sample, source_id, record)
     name = drafted.source["id"]
     texts = {
-        settings.config / "sources" / f"{name}.yaml": drafted.source_yaml,
+        # First: a source without a suite would be refused.
         settings.expectations / f"{name}.yaml": drafted.suite_yaml,
+        settings.config / "sources" / f"{name}.yaml": drafted.source_yaml,
     }
     if (there := [str(path) for path in texts if path.exists()]) and not force:
         raise click.UsageError(f"{', '.join(there)}: there already; choose another --id, or --force to overwrite")
     for path, text in texts.items():
         path.write_text(text, encoding="utf-8")
-    # What was written must read; if not, the fault is ours and the files say where.
     load_suite(settings.expectations, load_source(settings.config / "sources" / f"{name}.yaml"))
     rows: list[dict[str, object]] = [
         {"inferred": f.what, "value": f.value, "sure": f.sure, "because": f.because} for f in drafted.findings
     ]
     if as_json:
-        show([{"source": name, "files": list(map(str, texts)), "inferred": rows, "notes": sample.notes}], as_json, "")
+        show(
+            [
+                {
+                    "source": name,
+                    "files": list(map(str, texts)),
+                    "inferred": rows,
+                    "notes": sample.notes,
+                    "ill_formed_lines": sample.ill_formed,
+                }
+            ],
+            as_json,
+            "",
+        )
         return
     show(rows, as_json, "")
+    if sample.ill_formed:
+        click.echo(f"note: {sample.ill_formed:,} lines have not as many fields as the heading, or are no JSON objects")
     for note in sample.notes:
         click.echo(f"note: {note}")
     click.echo("\nWritten, as a draft:\n" + "".join(f"  {path}\n" for path in texts))
