@@ -186,8 +186,11 @@ class Source(Strict):
             raise ValueError("relation: append needs the column event_id")
         if isinstance(self.transport, Rest) and self.format.kind != "jsonl":
             raise ValueError(f"format.kind: an API delivers jsonl, not {self.format.kind}")
-        if isinstance(self.transport, Rest) and self.transport.start is None and self.enabled_from is None:
-            raise ValueError("transport.start: required while enabled_from is empty")
+        if isinstance(self.transport, Rest) and self.relation != "snapshot":
+            if self.transport.start is None and self.enabled_from is None:
+                raise ValueError("transport.start: required while enabled_from is empty")
+            if self.transport.overlap and self.relation != "append":
+                raise ValueError("transport.overlap: only with relation: append, whose rows have ids")
         if self.enabled_from and self.disabled_from and self.disabled_from < self.enabled_from:
             raise ValueError("disabled_from: must not be before enabled_from")
         if self.identified_by not in IDENTITY_KINDS:
