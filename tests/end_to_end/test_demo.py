@@ -6,6 +6,7 @@ import io
 import json
 import re
 import shlex
+import shutil
 import signal
 import socket
 import subprocess
@@ -22,6 +23,7 @@ from engage import postgres, warehouse
 from tests.end_to_end.conftest import CHECKOUT, ENGAGE, engage, environment, processes_over, warehouse_of
 
 PAGES = [CHECKOUT / "README.md", *sorted((CHECKOUT / "docs").glob("*.md"))]
+ADOPTING = CHECKOUT / "docs" / "adding-a-source.md"
 
 
 @dataclass(frozen=True)
@@ -169,13 +171,32 @@ ELSEWHERE = {
 }
 
 
-@pytest.mark.parametrize("command", [c for c in commands_of(PAGES) if c not in ELSEWHERE])
+@pytest.mark.parametrize("command", [c for c in commands_of([p for p in PAGES if p != ADOPTING]) if c not in ELSEWHERE])
 def test_documented_commands_work(demo: Demo, command: str) -> None:
     words = shlex.split(command)
     assert words[0] == ".venv/bin/engage", f"no test runs {command}"
     done = engage(demo.home, *words[1:])
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip()
+
+
+def test_a_source_is_adopted_as_documented(demo: Demo, tmp_path: Path) -> None:
+    """The page as one script, in a copy of the checkout's configuration and over the demo's warehouse."""
+    copies = {"ENGAGE_CONFIG": "config", "ENGAGE_EXPECTATIONS": "expectations"}
+    for name in copies.values():
+        shutil.copytree(CHECKOUT / name, tmp_path / name)
+    (tmp_path / ".venv").symlink_to(ENGAGE.parent.parent)
+    (tmp_path / ".engage").symlink_to(demo.home)
+    script = "".join(re.findall(r"```sh\n(.*?)```", ADOPTING.read_text(), re.DOTALL))
+    there = environment(demo.home, **{key: str(tmp_path / name) for key, name in copies.items()})
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail"], input=script, cwd=tmp_path, env=there, capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert re.search(r"outcome +would be published", done.stdout)
+    assert re.search(r"^door_swipes: well formed, \d+ rules$", done.stdout, re.MULTILINE)
+    with warehouse_of(demo.home) as connection:
+        assert connection.execute("select from ops.delivery where source_id = 'door_swipes'").fetchall() == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
