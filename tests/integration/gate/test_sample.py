@@ -1,14 +1,18 @@
 """A sample tried out: what it says is what the gate would do, and nothing of it stays in the warehouse."""
 
+import json
 from datetime import UTC, datetime
 from os import utime
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
+from click.testing import CliRunner, Result
 
 from engage import sample
 from engage.batches import process_pending
+from engage.cli import cli
 from tests.integration.gate.kit import ATTENDANCE, EVENTS, NOW, Gate
 
 HEADING = "Event Id,Student Number,Session Start,Session Type,Mandatory,Attended\n"
@@ -94,3 +98,31 @@ def test_what_a_killed_check_left_is_gone_with_the_next_and_a_name_that_does_not
         "its name does not match transport.pattern: it would never be collected under this name"
     ]
     assert gate.execute("select from pg_tables where schemaname = 'load'") == []
+
+
+def test_the_command_answers_with_its_exit_code(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = gate.store.parent
+    (folder / "config" / "sources").mkdir(parents=True)
+    (folder / "config" / "sources" / "attendance.yaml").write_text(yaml.safe_dump(DRAFT))
+    # The configuration of an installation is never only drafts.
+    other = ATTENDANCE | {"id": "other"}
+    (folder / "config" / "sources" / "other.yaml").write_text(yaml.safe_dump(other))
+    gate.suite(gate.source(DRAFT))
+    monkeypatch.setenv("ENGAGE_CONFIG", str(folder / "config"))
+    monkeypatch.setenv("ENGAGE_EXPECTATIONS", str(folder / "expectations"))
+    monkeypatch.setenv("ENGAGE_HOME", str(folder / "home"))
+    monkeypatch.setenv("ENGAGE_DATABASE_URL", gate.url)
+    monkeypatch.setenv("ENGAGE_DAGSTER_URL", gate.url)
+    path = write(gate, HEADING + GOOD)
+
+    def check(*words: str) -> Result:
+        return CliRunner().invoke(cli, ["source", "check", *words, "--sample", str(path)])
+
+    held = check("attendance", "--json")
+    (said,) = json.loads(held.output)
+    assert (held.exit_code, said["outcome"], said["unknown_students"]) == (1, "would be held", 3)
+    assert "s0" not in held.output and [r["rows_failed"] for r in said["rules"] if r["rule"] == "known_student"] == [40]
+    gate.know("s0", "s1", "s2")
+    published = check("attendance")
+    assert published.exit_code == 0 and "would be published" in published.output
+    assert check().exit_code == check("attendance", "other").exit_code == check("nobody").exit_code == 2
