@@ -19,7 +19,7 @@ from engage.strict import ConfigurationError as ConfigurationError
 from engage.strict import Strict as Strict
 from engage.strict import explain as explain
 from engage.strict import resolve as resolve
-from engage.transports import Rest, Transport
+from engage.transports import MoodleRest, Rest, SqlReplica, Transport
 
 
 class Column(Strict):
@@ -184,9 +184,11 @@ class Source(Strict):
             raise ValueError(f"relation: {self.relation} does not fit the record {self.record}")
         if self.relation == "append" and "event_id" not in self.columns:
             raise ValueError("relation: append needs the column event_id")
-        if isinstance(self.transport, Rest) and self.format.kind != "jsonl":
+        if isinstance(self.transport, Rest | SqlReplica | MoodleRest) and self.format.kind != "jsonl":
             raise ValueError(f"format.kind: an API delivers jsonl, not {self.format.kind}")
-        if isinstance(self.transport, Rest) and self.relation != "snapshot":
+        if isinstance(self.transport, SqlReplica | MoodleRest) and self.relation != "append":
+            raise ValueError("relation: must be append, for each reading adds to those before")
+        if isinstance(self.transport, Rest | SqlReplica | MoodleRest) and self.relation != "snapshot":
             if self.transport.start is None and self.enabled_from is None:
                 raise ValueError("transport.start: required while enabled_from is empty")
             if self.transport.overlap and self.relation != "append":

@@ -168,4 +168,46 @@ class FileDrop(Strict):
     settled: Literal["two_looks", "done_file"] = "two_looks"
 
 
-Transport = Annotated[Sftp | Rest | FileDrop, Field(discriminator="kind")]
+class SqlReplica(Strict):
+    """A table that only grows, in a read replica of Postgres: read on by its ids, one reading after another."""
+
+    kind: Literal["sql_replica"]
+    url: values.Secret
+    """`postgresql://...` of a role that may only read."""
+    table: str
+    id_column: str = "id"
+    """Grows from row to row, nearly: an id is given out before its row is committed."""
+    time_column: str
+    """When it happened, in epoch seconds; with an index."""
+    query: str | None = None
+    """What is read of it: a select that has both columns (and may join others); None: every column."""
+    start: date | values.Secret | None = None
+    """First day to ask for, or the variable that says it; None: `enabled_from`."""
+    every: timedelta = Field(default=timedelta(days=1), gt=timedelta(), le=timedelta(days=1))
+    """A reading ends at a multiple of it after local midnight."""
+    longest: timedelta = Field(default=timedelta(days=7), ge=timedelta(days=1), le=timedelta(days=366))
+    """Of more than that several readings are made."""
+    lag: timedelta = Field(default=timedelta(minutes=15), ge=timedelta())
+    """How long after its time a row may still be on its way, into the table and into the replica."""
+    overlap: timedelta = Field(default=timedelta(minutes=30), ge=timedelta())
+    """How far before its beginning a reading goes back, for rows that were on their way for longer."""
+    page_size: int = Field(default=5000, gt=0)
+    timeout_s: float = Field(default=600, gt=0)
+    """Of one statement."""
+
+
+class MoodleRest(Http):
+    """Submissions and last accesses by Moodle's web services: one reading covers the days since the one before."""
+
+    kind: Literal["moodle_rest"]
+    user_key: Literal["username", "idnumber"] = "username"
+    """What of a user names the student. An idnumber may be empty, and the same for several users."""
+    start: date | values.Secret | None = None
+    """First day to ask for, or the variable that says it; None: `enabled_from`."""
+    overlap: timedelta = Field(default=timedelta(hours=6), ge=timedelta())
+    """How far before its beginning a reading goes back, for what was entered late."""
+    page_size: int = Field(default=500, gt=0)
+    """Enrolments, or courses and assignments, in one call."""
+
+
+Transport = Annotated[Sftp | Rest | FileDrop | SqlReplica | MoodleRest, Field(discriminator="kind")]

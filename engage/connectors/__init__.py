@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Protocol
 
 from engage.sources import Source
-from engage.transports import FileDrop, Rest, Sftp
+from engage.transports import FileDrop, MoodleRest, Rest, Sftp, SqlReplica
 from engage.warehouse import Connection
 
 
@@ -46,6 +46,8 @@ class Remote:
     """Why it cannot be landed as it is."""
     read_to: int | None = None
     """Of a replica, known once it was read: the highest id."""
+    read_from: int | None = None
+    """Of a replica: the highest id that was read before."""
 
 
 class Connector(Protocol):
@@ -81,3 +83,11 @@ def connector_for(source: Source) -> Connector:
             from engage.connectors.rest import RestConnector
 
             return RestConnector(source, transport)
+        case SqlReplica() as transport:
+            from engage.connectors.replica import ReplicaConnector
+
+            return ReplicaConnector(source, transport)
+        case MoodleRest() as transport:
+            from engage.connectors.moodle import MoodleConnector
+
+            return MoodleConnector(source, transport)

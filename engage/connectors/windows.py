@@ -42,7 +42,7 @@ def windows_to_ask(
 ) -> list[Remote]:
     """Return the windows that end by `over` and were never landed, those missed, and those whose held answer is old."""
     zone = ZoneInfo(source.format.time_zone)
-    first = _first(source, transport, zone)
+    first = beginning(source, transport.start, zone)
     start = landed_until(connection, source.id) or first
     fresh = whole_windows(start.astimezone(UTC), over, transport.window, zone)
     old = (*missed(connection, source.id, zone), *held(connection, source.id, now))
@@ -77,6 +77,13 @@ def whole_windows(start: datetime, now: datetime, length: timedelta, zone: ZoneI
             return
         yield one_window(start, end, zone)
         start = end
+
+
+def readings(start: datetime, end: datetime, longest: timedelta, zone: ZoneInfo) -> list[Remote]:
+    """Return the windows from `start` to `end` (UTC), each as long as may be; the last may end within a day."""
+    whole = [*whole_windows(start, end, longest, zone)]
+    last = whole[-1].modified_at if whole else start
+    return [*whole, one_window(last, end, zone)] if last < end else whole
 
 
 def one_window(start: datetime, end: datetime, zone: ZoneInfo) -> Remote:
@@ -115,9 +122,9 @@ def held(connection: Connection, source_id: str, now: datetime) -> Iterator[Remo
             yield Remote(name, None, due, first_day, last_day, start, end, is_whole=True)
 
 
-def _first(source: Source, transport: Rest, zone: ZoneInfo) -> datetime:
-    """Return the beginning of the first day to ask for."""
-    first = transport.start or source.enabled_from
+def beginning(source: Source, start: date | str | None, zone: ZoneInfo) -> datetime:
+    """Return the instant (UTC) at which the first day to ask for begins. Raises ConfigurationError."""
+    first = start or source.enabled_from
     if isinstance(first, str):
         try:
             first = date.fromisoformat(resolve(first))
