@@ -125,8 +125,7 @@ def rules(record: str, relation: str, fields: dict[str, list[str]]) -> Iterator[
     kind = RECORDS[record]
     is_list = kind.day_of is None
     null = "column_values_to_be_null"
-    held_whole = is_list and record != "students"
-    yield rule("readable", "Every row can be read", null, 3, held_whole, column="load_error")
+    yield rule("readable", "Every row can be read", null, 3, record in words.HELD_WHOLE, column="load_error")
     if kind.names_student:
         yield rule("known_student", "Every row names a student of ours", null, 3, column="unknown_student")
     if relation == "replace_days":
@@ -134,45 +133,107 @@ def rules(record: str, relation: str, fields: dict[str, list[str]]) -> Iterator[
     if relation == "append":
         yield rule("has_id", "Every row has an id", "column_values_to_not_be_null", 2, True, column="event_id")
     if not is_list:
-        yield rule("not_in_the_future", "No row lies after the file was written", "column_values_to_be_between",
-                   column="seconds_ahead", max_value=0)  # fmt: skip
+        yield rule(
+            "not_in_the_future",
+            "No row lies after the file was written",
+            "column_values_to_be_between",
+            column="seconds_ahead",
+            max_value=0,
+        )
     in_order, in_set = "column_pair_values_a_to_be_greater_than_b", "column_values_to_be_in_set"
-    for end, start in (("ends_at", "starts_at"), ("status_to", "status_from"), ("ends_on", "starts_on"),
-                       ("valid_to", "valid_from"), ("closed_at", "opened_at")):  # fmt: skip
+    for end, start in (
+        ("ends_at", "starts_at"),
+        ("status_to", "status_from"),
+        ("ends_on", "starts_on"),
+        ("valid_to", "valid_from"),
+        ("closed_at", "opened_at"),
+    ):
         if end in fields and start in fields:
             same_day = {"or_equal": True} if end == "ends_on" else {}
-            yield rule("ends_after_start", "Nothing ends before it starts", in_order,
-                       1, is_list, column_A=end, column_B=start, **same_day,
-                       ignore_row_if="either_value_is_missing")  # fmt: skip
+            yield rule(
+                "ends_after_start",
+                "Nothing ends before it starts",
+                in_order,
+                1,
+                record in words.HELD_WHOLE,
+                column_A=end,
+                column_B=start,
+                **same_day,
+                ignore_row_if="either_value_is_missing",
+            )
     if "event_id" in fields and relation != "append":
-        yield rule("few_duplicates", "At most 1 % of the rows are duplicates",
-                   "column_proportion_of_unique_values_to_be_between", column="event_id", min_value=0.99)  # fmt: skip
+        yield rule(
+            "few_duplicates",
+            "At most 1 % of the rows are duplicates",
+            "column_proportion_of_unique_values_to_be_between",
+            column="event_id",
+            min_value=0.99,
+        )
     if record == "students":
-        yield rule("one_row_each", "Every student stands in the list once", "column_values_to_be_unique", 3, True,
-                   column="student_id")  # fmt: skip
+        yield rule(
+            "one_row_each",
+            "Every student stands in the list once",
+            "column_values_to_be_unique",
+            3,
+            True,
+            column="student_id",
+        )
     if "student_ref" in fields and (shape := _shape(fields["student_ref"])):
-        yield rule("reference_shape", "Every reference looks as they all do", "column_values_to_match_regex",
-                   column="student_ref", regex=shape)  # fmt: skip
+        yield rule(
+            "reference_shape",
+            "Every reference looks as they all do",
+            "column_values_to_match_regex",
+            column="student_ref",
+            regex=shape,
+        )
     for name in fields:
         if known := words.KNOWN_WORDS.get((record, name)):
-            yield rule(f"known_{name}", f"Every {name.replace('_', ' ')} is one we know", in_set, 3,
-                       True, column=name, value_set=known)  # fmt: skip
+            yield rule(
+                f"known_{name}",
+                f"Every {name.replace('_', ' ')} is one we know",
+                in_set,
+                3,
+                True,
+                column=name,
+                value_set=known,
+            )
         elif name in words.SMALL_SETS and (few := _few(fields[name])):
-            yield rule(f"known_{name}", f"Every {name.replace('_', ' ')} is one that was seen",
-                       in_set, column=name, value_set=few)  # fmt: skip
+            yield rule(
+                f"known_{name}",
+                f"Every {name.replace('_', ' ')} is one that was seen",
+                in_set,
+                column=name,
+                value_set=few,
+            )
     if "quantity" in fields and all(int(v) >= 0 for v in fields["quantity"] if re.fullmatch(r"[+-]?\d+", v)):
-        yield rule("sensible_quantity", "No number is negative", "column_values_to_be_between", column="quantity",
-                   min_value=0)  # fmt: skip
+        yield rule(
+            "sensible_quantity", "No number is negative", "column_values_to_be_between", column="quantity", min_value=0
+        )
     if is_list:
         yield rule("not_empty", "The list is never empty", "table_row_count_to_be_between", 1, True, min_value=1)
     if record == "term_calendar":
         return
-    low, high = (0.9, 1.25) if is_list else (0.4, 2.5)
-    yield rule("usual_size", "About as many rows as usual", "row_count_to_be_usual", 2, is_list, min_ratio=low,
-               max_ratio=high)  # fmt: skip
+    is_steady = record in words.OF_EVERYBODY
+    low, high = (0.9, 1.25) if is_steady else (0.4, 2.5)
+    yield rule(
+        "usual_size",
+        "About as many rows as usual",
+        "row_count_to_be_usual",
+        2,
+        is_steady,
+        min_ratio=low,
+        max_ratio=high,
+    )
     if not is_list:
-        yield rule("not_suddenly_empty", "A file is not (nearly) empty where the same weekday usually has rows",
-                   "row_count_to_be_usual", 1, True, min_ratio=0.1, max_ratio=1000)  # fmt: skip
+        yield rule(
+            "not_suddenly_empty",
+            "A file is not (nearly) empty where the same weekday usually has rows",
+            "row_count_to_be_usual",
+            1,
+            True,
+            min_ratio=0.1,
+            max_ratio=1000,
+        )
 
 
 def _shape(values: list[str]) -> str | None:

@@ -78,6 +78,8 @@ def read_sample(path: Path, time_zone: str) -> Sample:
     lines = [line for line in io.StringIO(content, newline=None).read().split("\n") if line.strip()]
     if not lines:
         raise ConfigurationError(f"{path.name}: is empty: a sample needs a heading and some rows")
+    if lines[0].lstrip("\ufeff").lstrip().startswith("["):
+        raise ConfigurationError(f"{path.name}: is a JSON list; write its items one in each line (jq -c '.[]')")
     build = _json_lines if lines[0].lstrip("\ufeff").lstrip().startswith("{") else _csv
     return build(path.name, lines, encoding, time_zone, is_cut, notes)
 

@@ -134,5 +134,9 @@ KNOWN_WORDS = {
     ("term_calendar", "kind"): ["teaching", "reading", "assessment", "vacation", "closure"],
 }
 """Fields whose words are ours."""
+HELD_WHOLE = ("enrolments", "term_calendar", "exemptions")
+"""Lists whose missing row would make a student look silent: one that cannot be read holds the list."""
+OF_EVERYBODY = ("students", "enrolments", "staff_links")
+"""Lists that grow and shrink with the university only."""
 SMALL_SETS = ("session_type", "resource_type", "mode", "entry_band", "campus_residence", "cohort", "faculty_code")
 """Fields whose values may be listed when they are few: kinds of things, never of people."""

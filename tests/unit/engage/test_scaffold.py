@@ -213,8 +213,9 @@ def test_no_value_of_a_row_is_told_or_written(scaffold: Scaffold) -> None:
         "a,b\nZaphod,1\n",
         "",
         "{",
+        "[]",
     ],
-    ids=["no heading", "an address as heading", "no record fits", "empty", "half a JSON object"],
+    ids=["no heading", "an address as heading", "no record fits", "empty", "half a JSON object", "a JSON list"],
 )
 def test_what_is_no_sample_is_refused_without_quoting_it(scaffold: Scaffold, content: str) -> None:
     result, folder = scaffold("sample.csv", content.encode())
