@@ -47,11 +47,14 @@ def _result(key: dg.AssetKey, source: Source, found: health.Freshness) -> dg.Ass
     return dg.AssetCheckResult(
         asset_key=key,
         check_name=CHECK,
-        passed=found.state in ("fresh", "disabled"),
+        passed=found.state in ("fresh", "quiet", "disabled"),
         severity=dg.AssetCheckSeverity.WARN if found.state == "warning" else dg.AssetCheckSeverity.ERROR,
         description=f"{found.state}: {age} ({limits}). Owner: {source.owner.name}.",
         metadata={
             **({"data_until": dg.MetadataValue.timestamp(found.data_until)} if found.data_until else {}),
             **({"age_h": round(found.age_h, 1)} if found.age_h is not None else {}),
+            **({"last_delivery": dg.MetadataValue.timestamp(found.last_delivery_at)} if found.last_delivery_at else {}),
+            **({"last_event": dg.MetadataValue.timestamp(found.last_event_at)} if found.last_event_at else {}),
+            **({"covered_until": str(found.covered_until)} if found.covered_until else {}),
         },
     )

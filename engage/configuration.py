@@ -108,7 +108,10 @@ def sync(connection: Connection, config: Path, sources: dict[str, Source], now: 
     """Write the configuration in force to `ops`, in one transaction; return its version. Repeatable."""
     scoring = load_scoring(config)
     version, content = version_of(scoring, sources)
-    parameters = scoring.model_dump(exclude={"category_weights", "peer_levels"}) | {"config_version": version}
+    parameters = scoring.model_dump(exclude={"category_weights", "peer_levels"}) | {
+        "config_version": version,
+        "as_of": now,
+    }
     columns = psycopg.sql.SQL(", ").join(map(psycopg.sql.Identifier, parameters))
     values = psycopg.sql.SQL(", ").join(map(psycopg.sql.Placeholder, parameters))
     with connection.transaction(), connection.cursor() as cursor:
@@ -129,10 +132,15 @@ def sync(connection: Connection, config: Path, sources: dict[str, Source], now: 
         )
         cursor.execute("delete from ops.source")
         cursor.executemany(
-            "insert into ops.source values (%s, %s, %s, %s, %s, %s, %s, %s, %s)",
+            "insert into ops.source values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
             [
-                (s.id, s.title, s.record, s.relation, s.category, s.weight, s.digital, s.enabled_from, s.disabled_from)
+                (
+                    *(s.id, s.title, s.record, s.relation, s.category, s.weight, s.digital),
+                    *(s.enabled_from, s.disabled_from),
+                    *(late.warn_after_h, late.fail_after_h, list(late.quiet_weekdays), list(late.quiet_in)),
+                )
                 for s in sources.values()
+                for late in [s.freshness]
             ],
         )
     return version

@@ -5,9 +5,8 @@ Reading only, and never a row's values: what is returned here may be shown to an
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime
 from typing import Literal
-from zoneinfo import ZoneInfo
 
 import psycopg
 from psycopg.rows import class_row
@@ -62,11 +61,17 @@ class RuleRow:
 
 @dataclass(frozen=True)
 class Freshness:
-    """How old a source's newest data is, quiet weekdays not counted."""
+    """How old a source's newest published data is, by the data's own time."""
 
-    state: Literal["fresh", "warning", "stale", "disabled"]
-    data_until: datetime | None
+    state: Literal["fresh", "warning", "stale", "quiet", "disabled"]
+    """quiet: nothing has come, and on the days since nothing need come."""
     age_h: float | None
+    """Hours, those of quiet days not counted; None: nothing has been published yet."""
+    data_until: datetime | None
+    """The newest moment that the data speaks for: end of the last covered day, or an event."""
+    covered_until: date | None
+    last_delivery_at: datetime | None
+    last_event_at: datetime | None
 
 
 BATCHES = """
@@ -89,14 +94,12 @@ inner join ops.batch using (batch_id)
 where batch_id = any(%s)
 group by rule_id
 """
-DATA_UNTIL = """
-select
-    p.time_zone,
-    greatest(
-        (select (max(day) + 1)::timestamp at time zone p.time_zone from ops.coverage where source_id = %(source)s),
-        (select max(last_event_at) from ops.batch where source_id = %(source)s and state = 'published')
-    ) as data_until
-from ops.scoring_parameter as p
+FRESHNESS = """
+select freshness as state, age_h, data_until, covered_until, last_delivery_at, last_event_at
+from ops.freshness(
+    %(source)s, %(enabled_from)s, %(disabled_from)s, %(warn_after_h)s, %(fail_after_h)s, %(quiet_weekdays)s::text[],
+    %(quiet_in)s::text[], %(now)s
+)
 """
 ESTIMATE = """
 select sum(greatest(reltuples, 0))::bigint
@@ -105,12 +108,6 @@ where
     relkind = 'r'
     and (oid = to_regclass(%(table)s) or oid in (select relid from pg_partition_tree(to_regclass(%(table)s))))
 """
-
-
-@dataclass(frozen=True)
-class _DataUntil:
-    time_zone: str
-    data_until: datetime | None
 
 
 def latest_deliveries(connection: Connection, source_id: str, limit: int = 10) -> list[DeliveryRow]:
@@ -171,35 +168,13 @@ def table_rows(connection: Connection, table: psycopg.sql.Identifier) -> int | N
 
 
 def freshness(connection: Connection, source: Source, now: datetime) -> Freshness:
-    """Judge a source by the newest moment its published data speaks for: end of the last covered day, or an event."""
-    found = connection.cursor(row_factory=class_row(_DataUntil)).execute(DATA_UNTIL, {"source": source.id}).fetchone()
-    if found is None or found.data_until is None:
-        return Freshness("disabled" if _is_off(source, now.date()) else "stale", None, None)
-    zone = ZoneInfo(found.time_zone)
-    # A day that is covered may not be over yet.
-    data_until = min(found.data_until, now)
-    age_h = _hours_counted(data_until.astimezone(zone), now.astimezone(zone), source.freshness.quiet_weekdays)
-    if _is_off(source, now.astimezone(zone).date()):
-        return Freshness("disabled", data_until, age_h)
-    limits = source.freshness
-    state: Literal["fresh", "warning", "stale"] = (
-        "stale" if age_h > limits.fail_after_h else "warning" if age_h > limits.warn_after_h else "fresh"
-    )
-    return Freshness(state, data_until, age_h)
-
-
-def _is_off(source: Source, day: date) -> bool:
-    return day < (source.enabled_from or date.min) or day >= (source.disabled_from or date.max)
-
-
-def _hours_counted(since: datetime, until: datetime, quiet: Sequence[str]) -> float:
-    """Return the hours from `since` to `until` (same zone) without those that fall on quiet weekdays; at least 0."""
-    hours, cursor = 0.0, since
-    while cursor < until:
-        midnight = datetime.combine(cursor.date() + timedelta(days=1), time(), cursor.tzinfo)
-        end = min(midnight, until)
-        if f"{cursor:%a}" not in quiet:
-            # Wall-clock subtraction within a zone ignores a clock change; the instants do not.
-            hours += (end.timestamp() - cursor.timestamp()) / 3600
-        cursor = end
-    return hours
+    """Judge a source at a moment by what had been published then; the limits are those of the source file."""
+    given = source.freshness.model_dump() | {
+        "source": source.id,
+        "enabled_from": source.enabled_from,
+        "disabled_from": source.disabled_from,
+        "now": now,
+    }
+    found = connection.cursor(row_factory=class_row(Freshness)).execute(FRESHNESS, given).fetchone()
+    # Without a configuration nothing is known of any source.
+    return found or Freshness("stale", None, None, None, None, None)

@@ -97,6 +97,8 @@ class Owner(Strict):
     email: str = Field(pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$")
     escalate_after_h: float = 72
 
+    quiet_in: list[Literal["vacation", "reading", "assessment"]] = []
+    """Times of the term calendar in which nothing need arrive. In closures nothing ever need."""
 
 class Privacy(Strict):
     """Why the university may hold this data, and for how long."""

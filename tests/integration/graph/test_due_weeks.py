@@ -44,11 +44,12 @@ def cover(connection: Connection, day: date, last_event_at: datetime | None = No
         """
         with delivery as (
             insert into ops.delivery (source_id, content_hash, name, size_bytes, version_at, landed_path, landed_at)
-            values ('gates', %(day)s::text, 'x', 1, now(), 'x', now()) returning delivery_id
+            values ('gates', %(day)s::text, 'x', 1, now(), 'x', %(day)s) returning delivery_id
         ),
         batch as (
-            insert into ops.batch (delivery_id, source_id, state, quality_score, last_event_at, started_at)
-            select delivery_id, 'gates', 'published', 100, %(event)s, now() from delivery returning batch_id
+            insert into ops.batch
+                (delivery_id, source_id, state, quality_score, last_event_at, started_at, published_at)
+            select delivery_id, 'gates', 'published', 100, %(event)s, %(day)s, %(day)s from delivery returning batch_id
         )
         insert into ops.batch_day (batch_id, source_id, day, is_covered, is_current)
         select batch_id, 'gates', %(day)s, true, true from batch
@@ -151,7 +152,7 @@ def test_a_week_does_not_wait_for_what_may_never_come(ledger: Connection, why: s
         ("2026-10-15T11:00+00:00", [], "fresh", 36),  # covered until midnight local, 23:00 UTC of the 13th
         ("2026-10-15T11:01+00:00", [], "warning", 36),
         ("2026-10-16T00:00+00:00", [], "stale", 49),
-        ("2026-10-16T00:00+00:00", ["Thu"], "fresh", 25),
+        ("2026-10-16T00:00+00:00", ["Thu"], "quiet", 25),
         ("2026-10-13T09:00+00:00", [], "fresh", 0),
     ],
 )
@@ -160,6 +161,40 @@ def test_freshness_is_about_the_data(ledger: Connection, now: str, quiet: list[s
     found = health.freshness(ledger, source, datetime.fromisoformat(now))
     assert (found.state, round(found.age_h or 0)) == (state, hours)
     assert found.data_until is not None and found.data_until <= datetime.fromisoformat(now)
+
+
+@pytest.mark.parametrize(
+    ("kind", "programme", "quiet_in", "state"),
+    [
+        ("closure", None, [], "quiet"),
+        ("closure", "P1", [], "stale"),  # not for everybody
+        ("vacation", None, [], "stale"),
+        ("vacation", None, ["vacation"], "quiet"),
+        ("teaching", None, ["vacation"], "stale"),
+    ],
+)
+def test_quiet_days_come_from_the_latest_term_calendar(
+    ledger: Connection, kind: str, programme: str | None, quiet_in: list[str], state: str
+) -> None:
+    ledger.execute(
+        "insert into raw.term_calendar (source_id, as_of_date, batch_id, row_number, term_code, kind, starts_on,"
+        " ends_on, programme_code) values ('calendar', '2026-10-03', 0, 0, 'T', %s, '2026-10-14', '2026-10-15', %s),"
+        " ('calendar', '2026-10-02', 0, 0, 'T', 'closure', '2026-10-01', '2026-10-31', null)",
+        [kind, programme],
+    )
+    source = Source.model_validate({**SOURCES[1], "freshness": {"quiet_in": quiet_in}})
+    found = health.freshness(ledger, source, datetime(2026, 10, 16, 8, tzinfo=UTC))
+    assert (found.state, round(found.age_h or 0)) == (state, 9 if state == "quiet" else 57)
+
+
+def test_freshness_is_judged_by_what_was_known_then(ledger: Connection) -> None:
+    then, now = datetime(2026, 10, 15, 22, tzinfo=UTC), datetime(2026, 10, 17, 8, tzinfo=UTC)
+    ledger.execute("update ops.delivery set landed_at = %s", [datetime(2026, 10, 14, 6, tzinfo=UTC)])
+    ledger.execute("update ops.batch set published_at = %s", [datetime(2026, 10, 17, 7, tzinfo=UTC)])
+    found = health.freshness(ledger, GATES, then)
+    assert (found.state, found.covered_until) == ("stale", None), "landed, and not published until the 17th"
+    assert health.freshness(ledger, GATES, now).covered_until == date(2026, 10, 13)
+    assert health.freshness(ledger, GATES, datetime(2026, 10, 14, 5, tzinfo=UTC)).state == "disabled"
 
 
 def test_an_event_later_than_the_covered_days_counts(ledger: Connection) -> None:
