@@ -1,10 +1,13 @@
 """All the feeds of the campus, by the systems that make them."""
 
-from campus.systems import Feed, attendance, library, student_records, vle
+from campus.systems import Feed, attendance, canvas, crm, library, panopto, student_records, vle
 
 FEEDS: list[Feed] = [
     *student_records.FEEDS,
     *attendance.FEEDS,
     *library.FEEDS,
     *vle.FEEDS,
+    *canvas.FEEDS,
+    *panopto.FEEDS,
+    *crm.FEEDS,
 ]

@@ -62,7 +62,7 @@ class RestConnector:
         # By the clock on the wall: a window that ends at midnight is due at that time of the day, whatever its length.
         over = now.astimezone(self._zone) - timedelta(hours=at.hour, minutes=at.minute, seconds=at.second)
         if self._source.relation == "snapshot":
-            return full_list(connection, self._source.id, over.date(), at, self._zone)
+            return full_list(connection, self._source, self._transport, over.date())
         return windows_to_ask(connection, self._source, self._transport, over, now)
 
     def fetch(self, remotes: Sequence[Remote], into: Path) -> Iterator[tuple[Remote, Path]]:

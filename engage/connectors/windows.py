@@ -50,13 +50,16 @@ def windows_to_ask(
     return [*fresh, *(remote for remote in old if remote.window_start and remote.window_start >= first)]
 
 
-def full_list(connection: Connection, source_id: str, day: date, due: time, zone: ZoneInfo) -> list[Remote]:
+def full_list(connection: Connection, source: Source, transport: Rest, day: date) -> list[Remote]:
     """Return the full list as of `day`, or nothing once it is landed."""
-    query = "select from ops.delivery where source_id = %s and first_day = %s"
-    if connection.execute(query, [source_id, day]).fetchone() is not None:
+    zone = ZoneInfo(source.format.time_zone)
+    due = datetime.combine(day, source.delivered_at, zone).astimezone(UTC)
+    if (transport.start or source.enabled_from) and due < beginning(source, transport.start, zone):
         return []
-    at = datetime.combine(day, due, zone).astimezone(UTC)
-    return [Remote(f"{day}.jsonl.gz", None, at, first_day=day, last_day=day, is_whole=True)]
+    query = "select from ops.delivery where source_id = %s and first_day = %s"
+    if connection.execute(query, [source.id, day]).fetchone() is not None:
+        return []
+    return [Remote(f"{day}.jsonl.gz", None, due, first_day=day, last_day=day, is_whole=True)]
 
 
 def midnight(day: date, zone: ZoneInfo) -> datetime:
