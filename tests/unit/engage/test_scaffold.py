@@ -209,7 +209,7 @@ def test_no_value_of_a_row_is_told_or_written(scaffold: Scaffold) -> None:
     "content",
     [
         f"{PLANTED[0]},Zaphod,01/10/2026 10:00,pecan pie,Yes\n" * 9,
-        f"name,{PLANTED[2]}\n" * 9,
+        f"username,timestamp,{PLANTED[2]}\n" + "ann1,2026-10-01 10:00,x\n" * 9,
         "a,b\nZaphod,1\n",
         "",
         "{",
