@@ -4,6 +4,7 @@
 Rows go through COPY and SQL only; Python looks at single lines only when a file has some that are not well formed.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from io import TextIOWrapper
 from typing import cast
@@ -242,7 +243,7 @@ class WorkingTables:
             before = f"lag({time}) over (partition by {key} order by {time}, row_number)"
             collapse = f"load_error is null and {before} >= {time} - interval '{source.collapse.within_s} seconds'"
         day = f"({time} at time zone %(zone)s)::date" if time else "%(first_day)s::date"
-        ahead = f"extract(epoch from {time} - %(ends_at)s)" if time else "null"
+        ahead = f"date_part('epoch', {time} - %(ends_at)s)" if time else "null"
         student = "i.student_id, case when i.student_id is null and day is not null then student_ref end"
         return sql.SQL(
             # `offset 0` keeps Postgres from working out the same expression again wherever it is used.
@@ -253,11 +254,13 @@ class WorkingTables:
             with cells as (
                 select row_number, problem, {prepared} from {text} where problem is not null or not ({dropped}) offset 0
             ),
-            parsed as (select *{parsed} from cells offset 0),
+            shaped as (select *{shaped} from cells offset 0),
+            parsed as (select *{parsed} from shaped offset 0),
+            valued as (select *, {values} from parsed offset 0),
             typed as (
                 select
-                    row_number, coalesce(problem, {problems}) as load_error, problem is null as is_line, {values}{told}
-                from parsed offset 0
+                    row_number, coalesce(problem, {problems}) as load_error, problem is null as is_line, {typed}{told}
+                from valued offset 0
             ),
             single as (select *, {collapse} as is_repeated from typed offset 0),
             dated as (select *, {day} as day from single where is_repeated is not true offset 0)
@@ -273,11 +276,11 @@ class WorkingTables:
             student_columns=sql.SQL(", student_id, unknown_student" if record.names_student else ""),
             prepared=_list([*prepared, *told]),
             dropped=sql.SQL(" or ".join(condition for _, condition in drops) or "false"),
-            parsed=sql.SQL(
-                "".join(f', {e} as "{a}"' for n, (f, c) in fields.items() for a, e in typed_pass.parsed(n, f, c))
-            ),
+            shaped=_added(e for n, (f, c) in fields.items() for e in typed_pass.shaped(n, f, c)),
+            parsed=_added(e for n, (f, c) in fields.items() for e in typed_pass.parsed(n, f, c)),
             problems=_list([t.problem for t in typed.values()]),
-            values=_list([f'{t.value} as "{n}"' for n, t in typed.items()]),
+            values=_list([f'{t.value} as "{n}_value"' for n, t in typed.items()]),
+            typed=_list([f'"{n}_value" as "{n}"' for n in typed]),
             told=sql.SQL("".join(f", told_{n}" for n in range(len(drops)))),
             collapse=sql.SQL(collapse),
             day=sql.SQL(day),
@@ -294,6 +297,11 @@ class WorkingTables:
 
 def _list(expressions: list[str]) -> sql.SQL:
     return sql.SQL(", ".join(expressions))
+
+
+def _added(columns: Iterable[tuple[str, str]]) -> sql.SQL:
+    """SQL of further columns, given as name and expression."""
+    return sql.SQL("".join(f', {expression} as "{name}"' for name, expression in columns))
 
 
 def _text_columns(width: int) -> list[sql.Identifier]:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from engage.records import Field
 from engage.sources import Column
-from engage.typed_pass import parsed, prepared, typed
+from engage.typed_pass import parsed, prepared, shaped, typed
 from engage.warehouse import connect
 
 LONDON = ZoneInfo("Europe/London")
@@ -149,14 +149,12 @@ def connection(postgres_url: str) -> Iterator[psycopg.Connection[tuple[object, .
 def statement(field: Field, column: Column) -> str:
     """SQL of value and problem of every element of the parameter, in order."""
     made = typed("x", field, column, "Europe/London")
-    extra = "".join(f', {expression} as "{name}"' for name, expression in parsed("x", field, column))
-    return f"""
-        select raw, "x", {made.value}, {made.problem}
-        from (select *{extra} from (
-            select raw, n, {prepared("raw", field, column)} as "x"
-            from unnest(%(texts)s::text[]) with ordinality as t (raw, n)
-        ) as cells offset 0) as parsed order by n
-    """
+    steps = [shaped("x", field, column), parsed("x", field, column), [("x_value", made.value)]]
+    texts = "unnest(%(texts)s::text[]) with ordinality as t (raw, n)"
+    rows = f"select raw, n, {prepared('raw', field, column)} as x from {texts}"
+    for step in steps:
+        rows = f"select *{''.join(f', {e} as {name}' for name, e in step)} from ({rows} offset 0) as step"
+    return f"select raw, x, x_value, {made.problem} from ({rows}) as step order by n"
 
 
 @pytest.mark.parametrize("name", list(CASES))
