@@ -70,6 +70,8 @@ def _path(name: str) -> str:
 def _drop(expression: str, drop: Drop) -> tuple[str, str]:
     value = trimmed(expression)
     conditions = [f"{value} is not null"] if drop.not_null else []
+    if drop.is_null:
+        conditions.append(f"{value} is null")
     if drop.equals:
         conditions.append(f"coalesce({value} in ({', '.join(map(literal, drop.equals))}), false)")
     if drop.matches is not None:

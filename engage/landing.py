@@ -263,7 +263,7 @@ def _row(source: Source, remote: Remote, path: Path, now: datetime) -> _Row:
         "first_day": remote.first_day,
         "last_day": remote.last_day,
         "landed_path": f"{source.id}/{remote.first_day or now.date()}/{content_hash}"
-        + (".jsonl.gz" if is_window else suffix[0] if suffix else ""),
+        + (f".{source.format.kind}.gz" if is_window else suffix[0] if suffix else ""),
         "landed_at": now,
         "read_to": remote.read_to,
     }

@@ -42,19 +42,34 @@ class Drop(Strict):
     matches: values.WholePattern | None = None
     """Regular expression of Postgres that the whole value must match, in any letters."""
     not_null: bool = False
+    is_null: bool = False
     reason: str
 
     @model_validator(mode="after")
     def _drops_something(self) -> Self:
-        if not self.equals and not self.not_null and self.matches is None:
-            raise ValueError("needs equals, matches, or not_null: true; this drops nothing")
+        if not (self.equals or self.matches or self.not_null or self.is_null):
+            raise ValueError("needs equals, matches, not_null: true or is_null: true; this drops nothing")
         return self
 
 
 class Collapse(Strict):
-    """Rows of one student (and direction) within so many seconds of the one before are one event (double swipes)."""
+    """Which rows of one student (and direction) are one event: the first of them stays."""
 
-    within_s: int = Field(gt=0)
+    within_s: int | None = Field(default=None, gt=0)
+    """Those within so many seconds of the one before (double swipes)."""
+    overlapping: bool = False
+    """Those whose intervals, `duration_s` from their time on, overlap (several devices): one that lasts as long."""
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if self.overlapping == (self.within_s is not None):
+            raise ValueError("needs either within_s, or overlapping: true")
+        return self
+
+    @property
+    def reason(self) -> str:
+        """Why the others are left out."""
+        return "at the same time as another" if self.overlapping else f"within {self.within_s} s of the one before"
 
 
 class Format(Strict):
@@ -82,6 +97,8 @@ class Freshness(Strict):
     warn_after_h: float = Field(default=36, gt=0)
     fail_after_h: float = Field(default=48, gt=0)
     quiet_weekdays: list[Literal["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"]] = []
+    quiet_in: list[Literal["vacation", "reading", "assessment"]] = []
+    """Times of the term calendar in which nothing need arrive. In closures nothing ever need."""
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
@@ -97,8 +114,6 @@ class Owner(Strict):
     email: str = Field(pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$")
     escalate_after_h: float = 72
 
-    quiet_in: list[Literal["vacation", "reading", "assessment"]] = []
-    """Times of the term calendar in which nothing need arrive. In closures nothing ever need."""
 
 class Privacy(Strict):
     """Why the university may hold this data, and for how long."""
@@ -184,6 +199,8 @@ class Source(Strict):
             raise ValueError("category: required for activity and attendance, meaningless for others")
         if (self.relation == "snapshot") != (self.kind.day_of is None):
             raise ValueError(f"relation: {self.relation} does not fit the record {self.record}")
+        if self.collapse and self.collapse.overlapping and "duration_s" not in self.columns:
+            raise ValueError("collapse.overlapping: needs the column duration_s")
         if self.relation == "append" and "event_id" not in self.columns:
             raise ValueError("relation: append needs the column event_id")
         if isinstance(self.transport, Rest | SqlReplica | MoodleRest) and self.format.kind != "jsonl":

@@ -77,7 +77,8 @@ class Http(Strict):
     token_header: str | None = None
     """Header that holds the bare token; None: `Authorization: Bearer`."""
     oauth2: OAuth2 | None = None
-    calls_per_minute: float | None = Field(default=None, gt=0)
+    calls_per_minute: int | None = Field(default=None, gt=0)
+    """Never more in any minute; the first of them come at once."""
     quota: Quota | None = None
     slow_down: list[Answer] = []
     """Answers that mean "wait", beside 429 and 503."""
@@ -132,6 +133,8 @@ class Each(Items):
     name: str = Field(pattern=r"^[a-z][a-z_]*$")
     value: str = "id"
     """Dotted path of what stands for `{name}` in what is asked next."""
+    is_optional: bool = False
+    """Items without a value are passed over."""
     keep: dict[str, str] = {}
     """Put beside every item of the last list, under `each.<name>`: key -> dotted path."""
     skip_status: list[int] = []
@@ -147,13 +150,37 @@ class Rest(Http, Items):
     required_keys: list[str] = []
     """Dotted paths that every item must have (null is a value): without one the window is refused, not landed."""
     id_of: list[str] = []
-    """Dotted paths whose values, joined by `/`, are put into each item as `item_id`."""
+    """Dotted paths, also of `each.<name>`, whose values, joined by `/`, are put into each item as `item_id`."""
     window_from: str | None = "from"
     window_to: str | None = "to"
     """Parameters of the window's bounds; None: not asked for (say `{from}` in `parameters`)."""
     window: timedelta = Field(default=timedelta(days=1), gt=timedelta())
     overlap: timedelta = Field(default=timedelta(), ge=timedelta())
     """How far before its beginning a window is asked for once more, for what was entered late."""
+    start: date | values.Secret | None = None
+    """First day to ask for, or the variable that says it; None: `enabled_from`."""
+
+
+class ReportJob(Http):
+    """An API that makes a report of a window in its own time: ordered, asked about, and fetched once it is made."""
+
+    kind: Literal["report_job"]
+    order: str
+    """Path that takes the order (POST)."""
+    body: dict[str, str] = {}
+    """Of the order, as JSON; `{from}` and `{to}` stand for the window's bounds."""
+    job_key: str = "id"
+    state: str
+    """Path that tells how far it is; `{job}` stands for what the order answered."""
+    state_key: str = "status"
+    made: list[values.Filled]
+    failed: list[values.Filled]
+    """States; any other is waited for."""
+    result_key: str = "url"
+    """Dotted path of the report's address, which is asked without the token."""
+    poll_every_s: float = Field(default=10, gt=0)
+    give_up_after_s: float = Field(default=900, gt=0)
+    window: timedelta = Field(default=timedelta(days=1), gt=timedelta())
     start: date | values.Secret | None = None
     """First day to ask for, or the variable that says it; None: `enabled_from`."""
 
@@ -200,6 +227,7 @@ class MoodleRest(Http):
     """Submissions and last accesses by Moodle's web services: one reading covers the days since the one before."""
 
     kind: Literal["moodle_rest"]
+    path: str = "/webservice/rest/server.php"
     user_key: Literal["username", "idnumber"] = "username"
     """What of a user names the student. An idnumber may be empty, and the same for several users."""
     start: date | values.Secret | None = None
@@ -210,4 +238,4 @@ class MoodleRest(Http):
     """Enrolments, or courses and assignments, in one call."""
 
 
-Transport = Annotated[Sftp | Rest | FileDrop | SqlReplica | MoodleRest, Field(discriminator="kind")]
+Transport = Annotated[Sftp | Rest | ReportJob | FileDrop | SqlReplica | MoodleRest, Field(discriminator="kind")]

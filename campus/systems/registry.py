@@ -1,6 +1,6 @@
 """All the feeds of the campus, by the systems that make them."""
 
-from campus.systems import Feed, attendance, canvas, crm, library, panopto, student_records, vle
+from campus.systems import Feed, attendance, canvas, crm, echo360, library, panopto, student_records, teams, vle
 
 FEEDS: list[Feed] = [
     *student_records.FEEDS,
@@ -10,4 +10,6 @@ FEEDS: list[Feed] = [
     *canvas.FEEDS,
     *panopto.FEEDS,
     *crm.FEEDS,
+    *teams.FEEDS,
+    *echo360.FEEDS,
 ]

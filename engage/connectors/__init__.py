@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Protocol
 
 from engage.sources import Source
-from engage.transports import FileDrop, MoodleRest, Rest, Sftp, SqlReplica
+from engage.transports import FileDrop, MoodleRest, ReportJob, Rest, Sftp, SqlReplica
 from engage.warehouse import Connection
 
 
@@ -83,6 +83,10 @@ def connector_for(source: Source) -> Connector:
             from engage.connectors.rest import RestConnector
 
             return RestConnector(source, transport)
+        case ReportJob() as transport:
+            from engage.connectors.report_job import ReportJobConnector
+
+            return ReportJobConnector(source, transport)
         case SqlReplica() as transport:
             from engage.connectors.replica import ReplicaConnector
 

@@ -7,6 +7,7 @@ import json
 import logging
 import re
 import time
+from collections import deque
 from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -23,6 +24,7 @@ from engage.transports import Http
 LONGEST_WAIT_S = 120.0
 """However long a Retry-After is: the next look comes anyway."""
 _BACK_OFF = wait_exponential_jitter(multiplier=0.5, max=30, jitter=0.5)
+_MINUTE_S = 60.0
 _CODE = re.compile(r"[\w.:-]{1,60}")
 _NOT_THERE = object()
 
@@ -46,6 +48,7 @@ class Client:
             auth=auth_of(transport), headers={"Accept": "application/json"}, timeout=transport.timeout_s
         )
         self._free_at = 0.0
+        self._lately: deque[float] = deque(maxlen=transport.calls_per_minute)
         self.attempts = transport.max_attempts
         """How often a call is tried; the caller may have less patience."""
 
@@ -119,8 +122,10 @@ class Client:
 
     def _send(self, url: httpx.URL, method: str, request: dict[str, Any]) -> httpx.Response:
         time.sleep(max(self._free_at - time.monotonic(), 0.0))
-        if self._transport.calls_per_minute:
-            self._free_at = time.monotonic() + 60 / self._transport.calls_per_minute
+        if self._lately.maxlen:
+            if len(self._lately) == self._lately.maxlen:
+                time.sleep(max(self._lately[0] + _MINUTE_S - time.monotonic(), 0.0))
+            self._lately.append(time.monotonic())
         at = request["extensions"]["at"]
         try:
             response = self._client.request(method, url, **request)

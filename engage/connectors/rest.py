@@ -145,6 +145,8 @@ class _Reading:
         for page in self._list(first, names, {}):
             for item in page:
                 if (value := dig(item, first.value)) is None:
+                    if first.is_optional:
+                        continue
                     raise AccessError(f"{first.path}: an item without {first.value}; check each.value of the source")
                 found[str(value)] = {key: dig(item, path) for key, path in first.keep.items()}
         for value, keep in found.items():
@@ -220,7 +222,9 @@ class _Reading:
         return read
 
     def _refuse_incomplete(self, page: Page) -> None:
-        for key in (*self._transport.required_keys, *self._transport.id_of):
+        # What an earlier list said is not in the item yet.
+        ids = (key for key in self._transport.id_of if not key.startswith("each."))
+        for key in (*self._transport.required_keys, *ids):
             if lacking := sum(not has(item, key) for item in page):
                 raise AccessError(
                     f"{self._transport.path}: {lacking} of {len(page)} items have no key {key}; nothing is taken from"
@@ -228,10 +232,10 @@ class _Reading:
                 )
 
     def _with_ours(self, item: Item, kept: Item) -> Item:
-        ours: Item = {"each": kept} if kept else {}
+        ours: Item = {**item, **({"each": kept} if kept else {})}
         if self._transport.id_of:
-            ours["item_id"] = "/".join(str(dig(item, path)) for path in self._transport.id_of)
-        return {**item, **ours}
+            ours["item_id"] = "/".join(str(dig(ours, path)) for path in self._transport.id_of)
+        return ours
 
 
 def _filled(value: str | list[str], names: Names) -> str | list[str]:

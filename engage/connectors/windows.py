@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 from engage.connectors import Remote
 from engage.sources import ConfigurationError, Source, resolve
-from engage.transports import Rest
+from engage.transports import ReportJob, Rest
 from engage.warehouse import Connection
 
 READ_AGAIN_AFTER = timedelta(days=1)
@@ -25,7 +25,7 @@ where
     and s.modified_at <= (select max(window_end) from ops.delivery where source_id = %(source)s)
     and not exists (select from ops.delivery as d where d.source_id = s.source_id and d.name = s.name)
 """
-# A window that some batch made visible is left alone; its readings are its sightings, also those that brought nothing.
+# A window that some batch made visible, or a person gave up, is left alone; its readings are its sightings, also those that brought nothing.
 _HELD = """
 select d.name, d.window_start, d.window_end, d.first_day, d.last_day, coalesce(max(s.seen_at), max(d.landed_at))
 from ops.delivery as d
@@ -33,12 +33,12 @@ left join ops.batch as b using (delivery_id)
 left join ops.sighting as s using (delivery_id)
 where d.source_id = %s and d.window_end is not null
 group by d.name, d.window_start, d.window_end, d.first_day, d.last_day
-having bool_or(b.state = 'held') and not bool_or(b.state = 'published')
+having bool_or(b.state = 'held') and not bool_or(b.state in ('published', 'rejected'))
 """
 
 
 def windows_to_ask(
-    connection: Connection, source: Source, transport: Rest, over: datetime, now: datetime
+    connection: Connection, source: Source, transport: Rest | ReportJob, over: datetime, now: datetime
 ) -> list[Remote]:
     """Return the windows that end by `over` and were never landed, those missed, and those whose held answer is old."""
     zone = ZoneInfo(source.format.time_zone)

@@ -118,7 +118,7 @@ def test_a_good_file_is_read(write: Write) -> None:
         ("${GATE_PORT}", "abc", "transport.port", "must be a number from 1 to 65535, or ${ENV_NAME}"),
         ("${GATE_PORT}", "70000", "transport.port", "must be a number from 1 to 65535, or ${ENV_NAME}"),
         ("title:", "disabled_from: 2026-01-01\ntitle:", "disabled_from", "must not be before enabled_from"),
-        ("title:", "drop: [{column: D, reason: exits}]\ntitle:", "drop.0", "needs equals, matches, or not_null: true"),
+        ("title:", "drop: [{column: D, reason: exits}]\ntitle:", "drop.0", "needs equals, matches, not_null: true or is_null"),
         ("title:", "drop: [{column: D, equals: [' '], reason: e}]\ntitle:", "drop.0.equals.0", "at least 1 character"),
         (SFTP, REST, "format.kind", "an API delivers jsonl, not csv"),
         (SFTP, REST + "  timeout_s: 0\n", "transport.timeout_s", "greater than 0"),
