@@ -12,7 +12,7 @@ from typing import cast
 import psycopg
 from psycopg import sql
 
-from engage import headings, text, typed_pass
+from engage import collapse, headings, text, typed_pass
 from engage.headings import Layout
 from engage.landing import Delivery
 from engage.sources import Column, Source
@@ -216,7 +216,7 @@ class WorkingTables:
             rows = self._connection.execute(sql.SQL(query).format(sql.SQL(reasons), self.text), {}).fetchall()
             found = {cast(str, reason): cast(int, rows) for reason, rows in rows if reason is not None}
         if (repeated := count - sum(found.values())) and self._source.collapse:
-            found[f"within {self._source.collapse.within_s} s of the one before"] = repeated
+            found[self._source.collapse.reason] = repeated
         return found
 
     def _typed_pass(self, layout: Layout) -> sql.Composed:
@@ -236,12 +236,7 @@ class WorkingTables:
         ]
         told = [f"({expression}) as told_{n}" for n, (expression, _) in enumerate(drops)]
         time = f'"{record.day_of}"' if record.day_of else None
-        collapse = "false"
-        if source.collapse and time:
-            # Chains of swipes count once; an unreadable row neither collapses nor hides another.
-            key = ", ".join(["load_error is null", "student_ref", *(f"told_{n}" for n in range(len(drops)))])
-            before = f"lag({time}) over (partition by {key} order by {time}, row_number)"
-            collapse = f"load_error is null and {before} >= {time} - interval '{source.collapse.within_s} seconds'"
+        united = "duration_s" if source.collapse and source.collapse.overlapping else None
         day = f"({time} at time zone %(zone)s)::date" if time else "%(first_day)s::date"
         ahead = f"date_part('epoch', {time} - %(ends_at)s)" if time else "null"
         student = "i.student_id, case when i.student_id is null and day is not null then student_ref end"
@@ -262,10 +257,10 @@ class WorkingTables:
                     row_number, coalesce(problem, {problems}) as load_error, problem is null as is_line, {typed}{told}
                 from valued offset 0
             ),
-            single as (select *, {collapse} as is_repeated from typed offset 0),
+            {single},
             dated as (select *, {day} as day from single where is_repeated is not true offset 0)
             select
-                row_number, load_error, case when is_line then split_part(load_error, ':', 1) end, {fields}, day,
+                row_number, load_error, case when is_line then split_part(load_error, ':', 1) end, {united}, day,
                 case when day not between %(first_day)s::date and %(last_day)s::date then day end, {ahead}{students}
             from dated {identity}
             """
@@ -282,7 +277,8 @@ class WorkingTables:
             values=_list([f'{t.value} as "{n}_value"' for n, t in typed.items()]),
             typed=_list([f'"{n}_value" as "{n}"' for n in typed]),
             told=sql.SQL("".join(f", told_{n}" for n in range(len(drops)))),
-            collapse=sql.SQL(collapse),
+            single=collapse.steps(source, [f"told_{n}" for n in range(len(drops))]),
+            united=_list([collapse.UNITED if n == united else f'"{n}"' for n in fields]),
             day=sql.SQL(day),
             ahead=sql.SQL(ahead),
             students=sql.SQL(f", {student}" if record.names_student else ""),
