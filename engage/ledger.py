@@ -67,7 +67,7 @@ def quarantine(statements: Statements, source: Source, suite: Suite, loaded: Loa
                 case when t.problem is null then {record} else jsonb_build_object('line', t.line) end, %(now)s,
                 (select case state when 'superseded' then state else 'quarantined' end
                 from ops.batch where batch_id = %(batch)s)
-            from {rows} as r
+            from (select * from {rows} where not ({good}) offset 0) as r
             inner join {text} as t using (row_number)
             cross join lateral (values {broken}) as v (rule_id, field, reason, is_broken)
             where v.is_broken

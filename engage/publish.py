@@ -77,22 +77,23 @@ class Publisher:
         """Keep the last good row of each event id in the working tables; return how many rows went."""
         if "event_id" not in self._source.columns:
             return 0
-        # The working tables have no statistics: joined with itself one might compare every row with every other.
-        found = self._sql.run(
-            """
-            with gone as (
-                delete from {rows} where ctid = any(array(
-                    select place from (
-                        select ctid as place, lead(1) over (partition by event_id order by row_number) as has_later
-                        from {rows} where event_id is not null and {good}
-                    ) as r
-                    where has_later = 1
-                ))
-                returning 1
+        with self._connection.transaction():
+            # The working tables have no statistics: as a nested loop it would compare every row with every other.
+            self._sql.run("set local enable_nestloop = off")
+            found = self._sql.run(
+                """
+                with repeated (repeated_id, last_number) as (
+                    select event_id, max(row_number) from {rows}
+                    where event_id is not null and {good} group by event_id having count(*) > 1
+                ),
+                gone as (
+                    delete from {rows} using repeated
+                    where event_id = repeated_id and row_number < last_number and {good}
+                    returning 1
+                )
+                select count(*) from gone
+                """
             )
-            select count(*) from gone
-            """
-        )
         return cast(int, found[0][0])
 
     def publish(self, batch: Batch, loaded: Loaded | None, found: Found, verdict: Verdict, now: datetime) -> Published:
