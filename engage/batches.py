@@ -87,6 +87,8 @@ def process_pending(
         zone, min_quality = cast(tuple[str, float], parameters)
         # What is written before publishing may be lost: it is done again.
         connection.execute("set synchronous_commit = off")
+        # Of a large file the hash tables stay in memory; a small one takes no more for it.
+        connection.execute("set work_mem = '128MB'")
         tables = WorkingTables(connection, source, zone)
         suites.try_out(connection, suite, tables.rows)
         with Auditor(url, f"rows_{source.id}", suite, min_quality) as auditor:
