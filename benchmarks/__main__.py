@@ -4,6 +4,7 @@ The best of a few runs counts, each on a database of its own; before it counts, 
 """
 
 import argparse
+import contextlib
 import json
 import os
 import platform
@@ -132,10 +133,12 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--files", type=int, default=200, help="small ones, of 200 rows")
     parser.add_argument("--students", type=int, default=40_000)
     parser.add_argument("--runs", type=int, default=3, help="of which the best counts")
+    parser.add_argument("--server", help="URL of a Postgres server (default: an embedded one, made for this)")
     parser.add_argument("--results", type=Path, default=Path(__file__).parent / "results")
     chosen = parser.parse_args(arguments)
-    with tempfile.TemporaryDirectory() as name, running(Path(name) / "postgres") as server:
-        folder = Path(name)
+    with contextlib.ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        server = chosen.server or stack.enter_context(running(folder / "postgres"))
         lines = []
         for what, rows, files in (("large", chosen.rows, 1), ("small", 200, chosen.files)):
             (folder / what).mkdir()

@@ -39,7 +39,7 @@ select
     (select count(*) from (select from floor.typed group by hashtextextended(event_id, 0)) as single)
 from floor.typed as t {_KNOWN}
 """
-_PUBLISH = f"""
+PUBLISH = f"""
 with repeated as (
     select event_id, max(ctid) as last from floor.typed group by event_id having count(*) > 1
 )
@@ -76,7 +76,7 @@ def run(connection: Connection, files: list[Path], written: str) -> dict[str, fl
             loaded = time.perf_counter()
             connection.execute(_AUDIT, known).fetchall()
             audited = time.perf_counter()
-            connection.execute(_PUBLISH, known)
+            connection.execute(PUBLISH, known)
         spent["load"] += loaded - started
         spent["audit"] += audited - loaded
         spent["publish"] += time.perf_counter() - audited

@@ -82,7 +82,8 @@ class Auditor:
         context = great_expectations.get_context(mode="ephemeral", project_config=stores)
         self._suite = suite
         self._min_quality = min_quality
-        address = sqlalchemy_url(url) + ("&" if "?" in url else "?") + "options=-csearch_path%3Dload%20-cwork_mem%3D128MB"
+        options = "options=-csearch_path%3Dload%20-cwork_mem%3D128MB"
+        address = sqlalchemy_url(url) + ("&" if "?" in url else "?") + options
         source = context.data_sources.add_postgres("warehouse", connection_string=address)
         batch = source.add_table_asset(table, table_name=table).add_batch_definition_whole_table("batch").get_batch()
         self._engine = source.get_execution_engine()
