@@ -13,7 +13,7 @@ import psycopg
 from psycopg.rows import class_row
 from sqlalchemy.exc import SQLAlchemyError
 
-from engage import ledger, suites
+from engage import decisions, ledger, suites
 from engage.audit import Auditor, RuleResult, Verdict
 from engage.examine import Examined, Examiner
 from engage.landing import Delivery, open_delivery
@@ -43,7 +43,7 @@ class BatchOutcome:
     delivery_id: int
     name: str
     state: str
-    """published, held or superseded."""
+    """published, held, superseded or rejected."""
     first_day: date | None
     last_day: date | None
     rows_read: int
@@ -142,7 +142,7 @@ class _Gate:
     publisher: Publisher
 
     def process(self, delivery: Delivery, now: datetime) -> BatchOutcome:
-        """Load, audit and publish one delivery. Raises BatchError."""
+        """Load, audit and publish one delivery, or do what was decided about it. Raises BatchError."""
         delivery = self.examiner.dated(delivery)
         if not self.source.kind.names_student:
             return self._process(delivery, now)
@@ -155,8 +155,11 @@ class _Gate:
 
     def _process(self, delivery: Delivery, now: datetime) -> BatchOutcome:
         batch = self._begin(delivery, now)
+        self.publisher.heed(batch.decided)
         try:
             try:
+                if batch.decided.whole == "reject":
+                    return self._rejected(batch, now)
                 examined = self.examiner.examine(delivery, lambda: open_delivery(self.store_url, delivery.landed_path))
             except UnreadableError as error:
                 if batch.was_published:
@@ -193,6 +196,27 @@ class _Gate:
             days_touched=published.days_touched,
         )
 
+    def _rejected(self, batch: Batch, now: datetime) -> BatchOutcome:
+        """Close a batch that a person rejected, whatever it is that keeps it from being loaded."""
+        done, delivery = self.publisher.reject(batch, now), batch.delivery
+        return BatchOutcome(
+            batch_id=batch.batch_id,
+            delivery_id=delivery.delivery_id,
+            name=delivery.name,
+            state=done.state,
+            first_day=delivery.first_day,
+            last_day=delivery.last_day,
+            rows_read=0,
+            rows_dropped=0,
+            rows_accepted=0,
+            rows_quarantined=done.rows_quarantined,
+            quality_score=0.0,
+            rules=[],
+            problem=None,
+            notes=(),
+            days_touched=done.days_touched,
+        )
+
     def _begin(self, delivery: Delivery, now: datetime) -> Batch:
         """Enter the attempt."""
         names = self.source.identified_by if self.source.kind.names_student else None
@@ -206,4 +230,5 @@ class _Gate:
             [delivery.delivery_id, self.source.id, names, now],
         ).fetchone()
         batch_id, is_first_attempt, was_published = cast(tuple[int, bool, bool], found)
-        return Batch(batch_id, delivery, is_first_attempt, was_published)
+        decided = decisions.UNDECIDED if is_first_attempt else decisions.taken(self.connection, batch_id)
+        return Batch(batch_id, delivery, is_first_attempt, was_published, decided)

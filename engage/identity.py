@@ -10,16 +10,30 @@ from engage.records import IDENTITY_KINDS
 from engage.statements import Statements
 
 
-def take(statements: Statements) -> None:
+def take_back(statements: Statements) -> None:
+    """Forget what a snapshot of students said that is visible no longer. The caller has removed its rows."""
+    statements.run(
+        """
+        delete from pii.student as p using ops.batch_day as d
+        where
+            d.batch_id = %(batch)s and p.as_of_date = d.day
+            and not exists (select from raw.students as r where r.student_id = p.student_id)
+        """
+    )
+    take(statements, is_visible=False)
+
+
+def take(statements: Statements, is_visible: bool = True) -> None:
     """Take names and references from the good rows of a snapshot of students that is being published.
 
     Batches whose rows would now name somebody else are marked stale, also those that others publish meanwhile: they
     hold the lock that is waited for here. Does nothing for a snapshot that a newer one of the same day has overtaken.
     """
     statements.run("select pg_advisory_xact_lock(hashtext('engage.identity'))")
+    good = statements.parts["good"] if is_visible else sql.SQL("false")
     references = sql.SQL(", ".join(f"('{kind}', {normalised(kind, kind)})" for kind in IDENTITY_KINDS))
     for statement in _STATEMENTS:
-        statements.run(statement, references=references)
+        statements.run(statement, references=references, good=good)
 
 
 _STATEMENTS = (
@@ -131,7 +145,10 @@ _STATEMENTS = (
         b.batch_id = d.batch_id and d.is_current and b.state in ('published', 'held') and b.batch_id <> %(batch)s
         and (
             (b.ref_kind = m.ref_kind and d.day < m.end_day)
-            or (b.source_id = %(source)s and d.day > (select max(as_of_date) from said))
+            or (
+                b.source_id = %(source)s
+                and d.day > (select max(day) from ops.batch_day where batch_id = %(batch)s and is_current)
+            )
         )
     """,
 )

@@ -11,6 +11,7 @@ from psycopg import sql
 from psycopg.types.json import Jsonb
 
 from engage.audit import Verdict
+from engage.decisions import Decided
 from engage.load import Loaded, normalised
 from engage.sources import Source
 from engage.statements import Statements
@@ -43,20 +44,17 @@ def count(statements: Statements) -> Found:
     return Found(cast(int, good), cast(int, rows) - cast(int, good), cast(datetime | None, last_event_at))
 
 
-def quarantine(statements: Statements, source: Source, suite: Suite, loaded: Loaded | None, found: Found) -> None:
+def quarantine(
+    statements: Statements, source: Source, suite: Suite, decided: Decided, loaded: Loaded | None, found: Found
+) -> None:
     """Keep the bad rows, each as it came, with every rule it breaks."""
     if loaded and found.bad:
-        broken = [
-            (literal(rule.meta.id), "load_field", "load_error", f"not {rule.condition}")
-            if rule.meta.id == READABLE
-            else (
-                literal(rule.meta.id),
-                literal(", ".join(rule.columns)),
-                literal(rule.meta.title),
-                f"not {rule.condition}",
-            )
-            for rule in suite.row_rules
-        ]
+        broken = []
+        for rule in suite.row_rules:
+            told = "load_field", "load_error"
+            if rule.meta.id != READABLE:
+                told = literal(", ".join(rule.columns)), literal(rule.meta.title)
+            broken.append((literal(rule.meta.id), *told, f"not {decided.condition(rule.meta.id, rule.condition)}"))
         cells = ", ".join(f"t.c{n}" for n in range(1, len(loaded.headings) + 1))
         statements.run(
             """
@@ -77,6 +75,12 @@ def quarantine(statements: Statements, source: Source, suite: Suite, loaded: Loa
             record=sql.SQL(f"jsonb_object(%(headings)s, array[{cells}])" if cells else "t.c1"),
             headings=list(loaded.headings),
         )
+        if rows := decided.rejected_rows:
+            statements.run(
+                "update quarantine.row set state = 'rejected'"
+                " where batch_id = %(batch)s and state = 'quarantined' and row_number = any(%(rows)s)",
+                rows=rows,
+            )
 
 
 def enter(statements: Statements, loaded: Loaded | None, verdict: Verdict, found: Found, accepted: int) -> str:
@@ -107,9 +111,10 @@ def enter(statements: Statements, loaded: Loaded | None, verdict: Verdict, found
         update ops.batch set
             rows_read = %(read)s, rows_dropped = %(dropped)s, dropped = %(reasons)s, rows_accepted = %(accepted)s,
             rows_quarantined = %(quarantined)s, quality_score = %(score)s, broken_rules = %(broken)s,
-            problem = %(problem)s, notes = %(notes)s, format_drift = %(drift)s, is_stale = false,
+            problem = %(problem)s, notes = %(notes)s, format_drift = %(drift)s, is_stale = {is_undone},
             last_event_at = %(last_event_at)s, finished_at = %(now)s,
-            published_at = case when state <> 'held' then coalesce(published_at, %(now)s) end
+            published_at = case when state <> 'held' then coalesce(published_at, %(now)s) end,
+            held_since = case when state = 'held' then coalesce(held_since, %(now)s) end
         where batch_id = %(batch)s
         returning state
         """,

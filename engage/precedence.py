@@ -5,6 +5,7 @@ publish.py's.
 """
 
 from datetime import date
+from typing import cast
 
 from psycopg import sql
 
@@ -23,12 +24,15 @@ _CONTAINS_MINE = sql.SQL("""(
 )""")
 
 
-def supersede(statements: Statements, source: Source, days: list[date]) -> None:
-    """Let the newest published version speak for each day, and close batches that speak for no day any more."""
+def supersede(statements: Statements, source: Source, days: list[date]) -> list[int]:
+    """Let the newest published version speak for each day, and close batches that speak for no day any more.
+
+    Returns the batches that were closed.
+    """
     if source.relation == "append":
-        # Published windows stand side by side; only a held one is made good by delivering it again.
+        # Published windows stand side by side; only one that did not pass is made good by delivering it again.
         overtaken = sql.SQL("""
-            b.state = 'held' and exists (
+            (b.state in ('held', 'rejected') or b.is_released) and exists (
                 select from ops.batch as n
                 inner join ops.delivery as newer using (delivery_id)
                 where
@@ -54,7 +58,7 @@ def supersede(statements: Statements, source: Source, days: list[date]) -> None:
         days=days,
         overtaken=overtaken.format(is_newer=IS_NEWER, contains_mine=_CONTAINS_MINE),
     )
-    statements.run(
+    closed = statements.run(
         """
         with closed as (
             update ops.batch as b set state = 'superseded'
@@ -64,7 +68,7 @@ def supersede(statements: Statements, source: Source, days: list[date]) -> None:
                 and not exists (select from ops.batch_day as d where d.batch_id = b.batch_id and d.is_current)
                 and (b.batch_id = any(%(batches)s) or (
                     -- held without a day that is known: made good under its own name only
-                    b.source_id = %(source)s and b.state = 'held'
+                    b.source_id = %(source)s and b.state in ('held', 'rejected')
                     and not exists (select from ops.batch_day as d where d.batch_id = b.batch_id)
                     and exists (
                         select from ops.batch as n
@@ -75,21 +79,44 @@ def supersede(statements: Statements, source: Source, days: list[date]) -> None:
                     )
                 ))
             returning b.batch_id
+        ),
+        told as (
+            update quarantine.row as q set state = 'superseded' from closed where q.batch_id = closed.batch_id
         )
-        update quarantine.row as q set state = 'superseded' from closed where q.batch_id = closed.batch_id
+        select batch_id from closed
         """,
         batches=[batch_id for (batch_id,) in found],
     )
+    return [cast(int, batch_id) for (batch_id,) in closed]
 
 
-def reinstate(statements: Statements, days: list[date]) -> None:
-    """Let the batches that had to give way to this one, which passes no longer, be processed again."""
+def reinstate(statements: Statements, source: Source, days: list[date]) -> None:
+    """Let the batches that had to give way to one whose rows went be processed again: those of these days.
+
+    Of events, which replace one another wherever they lie: the older batches that have fewer rows than they brought.
+    """
+    if source.relation == "append":
+        gave_way: sql.Composable = sql.SQL("""
+            b.state = 'published' and b.batch_id <> %(batch)s
+            and exists (
+                select from ops.delivery as mine
+                inner join ops.delivery as newer on newer.delivery_id = %(delivery)s
+                where mine.delivery_id = b.delivery_id and {is_newer}
+            )
+            and b.rows_accepted > (
+                select count(*) from {raw} as r
+                where r.batch_id = b.batch_id and r.{day} in (
+                    select d.day from ops.batch_day as d where d.batch_id = b.batch_id
+                )
+            )""").format(**statements.parts)
+    else:
+        gave_way = sql.SQL("""
+            b.batch_id <> %(batch)s and exists (
+                select from ops.batch_day as d
+                where d.batch_id = b.batch_id and d.day = any(%(days)s) and not d.is_current
+            )""")
     statements.run(
-        """
-        update ops.batch as b set is_stale = true from ops.batch_day as d
-        where
-            b.batch_id = d.batch_id and d.source_id = %(source)s and d.day = any(%(days)s) and not d.is_current
-            and b.batch_id <> %(batch)s
-        """,
+        "update ops.batch as b set is_stale = true where b.source_id = %(source)s and {gave_way}",
         days=days,
+        gave_way=gave_way,
     )

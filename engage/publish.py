@@ -10,8 +10,9 @@ from typing import cast
 
 from psycopg import sql
 
-from engage import identity, ledger, partitions, precedence
+from engage import identity, ledger, partitions, precedence, visible
 from engage.audit import Verdict
+from engage.decisions import UNDECIDED, Decided
 from engage.landing import Delivery
 from engage.ledger import Found
 from engage.load import Loaded, WorkingTables
@@ -33,6 +34,7 @@ class Batch:
     is_first_attempt: bool
     was_published: bool
     """True: it is processed again, and rows of it are visible."""
+    decided: Decided = UNDECIDED
 
 
 @dataclass(frozen=True)
@@ -62,12 +64,24 @@ class Publisher:
             text=tables.text,
             raw=partitions.partition(source),
             day=sql.Identifier(partitions.day_column(source)),
-            good=sql.SQL(" and ".join(rule.condition for rule in suite.row_rules)),
             columns=sql.SQL(", ").join(map(sql.Identifier, columns)),
             values=sql.SQL(", ").join(map(sql.Identifier, columns.values())),
+            hash=sql.SQL("hash_record_extended(row({}), 0)").format(
+                sql.SQL(", ").join(sql.Identifier("r", name) for name in columns)
+            ),
             is_newer=precedence.IS_NEWER,
+            # A person may have decided anew while we worked.
+            is_undone=sql.SQL(
+                "exists (select from ops.decision as d where d.batch_id = %(batch)s and d.decision_id > %(decided)s)"
+            ),
             time=sql.SQL(f'"{record.day_of}"' if record.day_of else "null::timestamptz"),
         )
+        self.heed(UNDECIDED)
+
+    def heed(self, decided: Decided) -> None:
+        """Let rows be good or bad by what was decided about the batch that comes now."""
+        conditions = [decided.condition(rule.meta.id, rule.condition) for rule in self._suite.row_rules]
+        self._sql.parts["good"] = sql.SQL(" and ".join(conditions))
 
     def count(self) -> Found:
         """Count the good and bad rows in the working tables."""
@@ -97,24 +111,20 @@ class Publisher:
         return cast(int, found[0][0])
 
     def publish(self, batch: Batch, loaded: Loaded | None, found: Found, verdict: Verdict, now: datetime) -> Published:
-        """Enter the batch and, unless there is an objection, make its good rows visible on the days it speaks for.
+        """Enter the batch and make its good rows visible on the days it speaks for: without objection, or released.
 
         `found`: what was counted. `loaded` None: the file could not be read at all. Repeating it for a batch replaces
         what it did before.
         """
-        may_be_seen = verdict.objection is None
-        self._sql.given = {
-            "source": self._source.id,
-            "batch": batch.batch_id,
-            "delivery": batch.delivery.delivery_id,
-            "now": now,
-        }
+        is_released = loaded is not None and batch.decided.whole == "release"
+        may_be_seen = verdict.objection is None or is_released
+        self._give(batch, now)
         days = self.days(batch.delivery, loaded)
         if may_be_seen:
             partitions.ensure(self._connection, self._source, days)
         with self._connection.transaction():
             self._sql.run("set local synchronous_commit = on")
-            touched = set() if batch.is_first_attempt else self._withdraw()
+            changes = [] if batch.is_first_attempt else self._withdraw(batch)
             self._sql.run(
                 "insert into ops.batch_day select %(batch)s, %(source)s, day, is_covered, true"
                 " from unnest(%(days)s::date[], %(covered)s::boolean[]) as t (day, is_covered)",
@@ -122,26 +132,80 @@ class Publisher:
                 covered=list(days.values()),
             )
             self._sql.run(
-                "update ops.batch set state = %(state)s where batch_id = %(batch)s",
+                "update ops.batch set state = %(state)s, is_released = %(released)s where batch_id = %(batch)s",
                 state="published" if may_be_seen else "held",
+                released=is_released,
             )
-            precedence.supersede(self._sql, self._source, list(days))
-            if batch.was_published and not may_be_seen:
-                precedence.reinstate(self._sql, list(days))
-            ledger.quarantine(self._sql, self._source, self._suite, loaded, found)
+            changes += self._give_way(batch, list(days), is_gone=batch.was_published and not may_be_seen)
+            ledger.quarantine(self._sql, self._source, self._suite, batch.decided, loaded, found)
             if may_be_seen:
-                touched |= self._append() if self._source.relation == "append" else self._replace()
+                if self._source.relation == "append":
+                    changes += visible.append(self._sql, is_compared=bool(changes))
+                else:
+                    changes += visible.replace(self._sql, self._source, is_compared=bool(changes))
                 if self._source.record == "students":
                     identity.take(self._sql)
-            self._sql.run(
-                "insert into ops.touched_day (source_id, day) select %(source)s, unnest(%(days)s::date[])"
-                # Takes the row's lock: who claims the day waits for us, and rebuilds it with our rows.
-                " on conflict (source_id, day, is_claimed) do update set touched_at = now()",
-                days=list(touched),
-            )
+            touched = visible.touch(self._sql, changes)
             accepted = found.good if may_be_seen else 0
             state = ledger.enter(self._sql, loaded, verdict, found, accepted)
-        return Published(state, accepted, found.bad, len(touched))
+        return Published(state, accepted, found.bad, touched)
+
+    def reject(self, batch: Batch, now: datetime) -> Published:
+        """Close the batch: its rows are visible no longer, those in quarantine wait no longer, its days stay uncovered.
+
+        What is in the working tables does not matter. Repeating it changes nothing.
+        """
+        self._give(batch, now)
+        days = self.days(batch.delivery, None)
+        with self._connection.transaction():
+            self._sql.run("set local synchronous_commit = on")
+            # First of all, for it keeps a decision from being taken meanwhile.
+            self._sql.run("update ops.batch set state = 'rejected', is_released = false where batch_id = %(batch)s")
+            changes = visible.take_away(self._sql, [batch.batch_id]) if batch.was_published else []
+            self._sql.run(
+                "insert into ops.batch_day select %(batch)s, %(source)s, day, false, true"
+                " from unnest(%(days)s::date[]) as t (day) on conflict do nothing",
+                days=list(days),
+            )
+            all_days = self._sql.dates("select day from ops.batch_day where batch_id = %(batch)s")
+            self._sql.run(
+                "update quarantine.row set state = 'rejected' where batch_id = %(batch)s and state <> 'rejected'"
+            )
+            changes += self._give_way(batch, list(all_days), is_gone=batch.was_published)
+            touched = visible.touch(self._sql, changes)
+            ((state, quarantined),) = self._sql.run(
+                """
+                update ops.batch set
+                    is_stale = {is_undone}, rows_accepted = 0, held_since = null, published_at = null,
+                    finished_at = %(now)s
+                where batch_id = %(batch)s
+                returning state, coalesce(rows_quarantined, 0)
+                """
+            )
+        return Published(cast(str, state), 0, cast(int, quarantined), touched)
+
+    def _give(self, batch: Batch, now: datetime) -> None:
+        self._sql.given = {
+            "source": self._source.id,
+            "batch": batch.batch_id,
+            "delivery": batch.delivery.delivery_id,
+            "decided": batch.decided.last,
+            "now": now,
+        }
+
+    def _give_way(self, batch: Batch, days: list[date], is_gone: bool) -> list[visible.Change]:
+        """Close what this batch makes good, and call back what had given way to rows that go; return what went.
+
+        `is_gone`: rows of this batch were visible, and are no longer.
+        """
+        closed = precedence.supersede(self._sql, self._source, days)
+        # Elsewhere the rows of a day go when others take their place.
+        changes = visible.take_away(self._sql, closed) if self._source.relation == "append" and closed else []
+        if is_gone or changes:
+            precedence.reinstate(self._sql, self._source, days)
+        if is_gone and self._source.record == "students":
+            identity.take_back(self._sql)
+        return changes
 
     def days(self, delivery: Delivery, loaded: Loaded | None) -> dict[date, bool]:
         """Return the days that the batch is about, each with whether the delivery covers it."""
@@ -175,68 +239,9 @@ class Publisher:
             delivery=delivery.delivery_id,
         )
 
-    def _withdraw(self) -> set[date]:
-        """Remove what an earlier attempt at this batch left; return the days on which rows went away."""
-        self._sql.run("delete from quarantine.row where batch_id = %(batch)s")
-        self._sql.run("delete from ops.rule_result where batch_id = %(batch)s")
-        days = [day for (day,) in self._sql.run("delete from ops.batch_day where batch_id = %(batch)s returning day")]
-        if not days:
-            return set()
-        return self._sql.dates(
-            """
-            with gone as (delete from {raw} where batch_id = %(batch)s and {day} = any(%(days)s) returning {day})
-            select distinct {day} from gone
-            """,
-            days=days,
-        )
-
-    def _replace(self) -> set[date]:
-        """Replace all rows of the days that the batch speaks for; return the days whose rows changed."""
-        days = [d for (d,) in self._sql.run("select day from ops.batch_day where batch_id = %(batch)s and is_current")]
-        # A student is one row; of two the later counts.
-        distinct, order = "distinct on (student_id)", "order by student_id, row_number desc"
-        if self._source.record != "students":
-            distinct = order = ""
-        return self._sql.dates(
-            """
-            with gone as (delete from {raw} where {day} = any(%(days)s) returning {day}),
-            put as (
-                insert into {raw} (source_id, {day}, batch_id, row_number, {columns})
-                select {distinct} %(source)s, day, %(batch)s, row_number, {values}
-                from {rows} where day = any(%(days)s) and {good} {order}
-                returning {day}
-            )
-            select {day} from gone union select {day} from put
-            """,
-            days=days,
-            distinct=sql.SQL(distinct),
-            order=sql.SQL(order),
-        )
-
-    def _append(self) -> set[date]:
-        """Add events, and replace those that an older delivery had; return the days whose rows changed."""
-        return self._sql.dates(
-            """
-            with fresh as (select * from {rows} where {good}),
-            there as (
-                select r.event_id, r.{day}, {is_newer} as is_newer
-                from {raw} as r
-                inner join fresh using (event_id)
-                inner join ops.batch as b on r.batch_id = b.batch_id
-                inner join ops.delivery as newer on b.delivery_id = newer.delivery_id
-                inner join ops.delivery as mine on mine.delivery_id = %(delivery)s
-            ),
-            gone as (
-                delete from {raw} as r using there
-                where r.event_id = there.event_id and r.{day} = there.{day} and not there.is_newer
-                returning r.{day}
-            ),
-            put as (
-                insert into {raw} (source_id, {day}, batch_id, row_number, {columns})
-                select %(source)s, day, %(batch)s, row_number, {values}
-                from fresh where not exists (select from there where there.event_id = fresh.event_id and is_newer)
-                returning {day}
-            )
-            select {day} from gone union select {day} from put
-            """
-        )
+    def _withdraw(self, batch: Batch) -> list[visible.Change]:
+        """Remove what an earlier attempt at this batch left; return the rows that went."""
+        changes = visible.take_away(self._sql, [batch.batch_id]) if batch.was_published else []
+        for table in ("quarantine.row", "ops.rule_result", "ops.batch_day"):
+            self._sql.run(f"delete from {table} where batch_id = %(batch)s")  # noqa: S608
+        return changes

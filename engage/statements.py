@@ -12,17 +12,17 @@ from engage.warehouse import Connection
 
 
 class Statements:
-    """Runs statements with parts in braces, given once, and parameters, of which `given` are those of the batch."""
+    """Runs statements with `parts` in braces, and parameters, of which `given` are those of the batch."""
 
     def __init__(self, connection: Connection, **parts: sql.Composable) -> None:
         self.connection = connection
         self.given: dict[str, object] = {}
-        self._parts = parts
+        self.parts: dict[str, sql.Composable] = dict(parts)
 
     def run(self, statement: str, **more: object) -> list[tuple[object, ...]]:
         """Execute a statement and return its rows; values given as SQL are parts, the others parameters."""
         parts = {name: value for name, value in more.items() if isinstance(value, sql.Composable)}
-        composed = sql.SQL(statement).format(**self._parts, **parts)
+        composed = sql.SQL(statement).format(**(self.parts | parts))
         cursor = self.connection.execute(composed, self.given | more)
         return cursor.fetchall() if cursor.description else []
 

@@ -44,6 +44,8 @@ from (
     from ops.delivery left join ops.batch using (source_id, delivery_id)
     where state is null or state = 'loading'
     union all
+    select source_id, decided_at from ops.decision inner join ops.batch using (batch_id) where is_stale
+    union all
     -- what still grows is seen anew at every look, and may do so for ever
     select source_id, seen_at from ops.sighting
     where delivery_id is null and problem is null and seen_at <= %(settled)s
