@@ -14,7 +14,7 @@ from benchmarks.__main__ import DifferentError, main, measure
 def test_the_table_is_written_once_both_sides_published_the_same_rows(
     tmp_path: Path, postgres_url: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    sizes = "--rows 3000 --files 3 --students 50 --runs 1".split()
+    sizes = ["--rows", "3000", "--files", "3", "--students", "50", "--runs", "1"]
     main([*sizes, "--results", str(tmp_path), "--server", postgres_url])
     text = (tmp_path / "gate.md").read_text()
     assert capsys.readouterr().out == text + "\n"
