@@ -47,3 +47,12 @@ def acts(world: World, day: int, key: int, rate: float, first: int = 8, last: in
     second = rng.integers(first * 3600, last * 3600, len(student))
     order = np.lexsort((student, second))
     return student[order], second[order]
+
+
+def first_of_chains(student: Ints, second: Ints, within: int) -> Bools:
+    """Return which acts are not within so many seconds of the same student's act before."""
+    order = np.lexsort((second, student))
+    is_first = np.ones(len(student), bool)
+    later = order[1:]
+    is_first[later] = (student[later] != student[order[:-1]]) | (second[later] - second[order[:-1]] > within)
+    return is_first

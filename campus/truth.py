@@ -99,7 +99,11 @@ def summary(world: World, now: datetime, feeds: Sequence[Feed] = FEEDS) -> dict[
         "weeks": world.weeks,
         "seed": world.seed,
         "silent": who(p.silent_from),
-        "exemptions": [],
+        "exemptions": [
+            {"student_id": p.student_id[e.student], "type": e.kind,
+             "from": str(world.date(e.begins)), "to": str(world.date(e.ends))}
+            for e in world.exemptions if e.created <= today
+        ],
         "withdrawals": who(np.where(p.away == _kind("withdrawn"), p.away_from, NEVER)),
         "away": [
             {"student_id": p.student_id[i], "status": AWAY[p.away[i]][0],

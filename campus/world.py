@@ -42,7 +42,8 @@ AWAY = [
     ("placement", 0.02, True),
     ("study_abroad", 0.012, True),
 ]
-SILENT_SHARE, REISSUED_SHARE = 0.025, 0.003
+SILENT_SHARE, REISSUED_SHARE, EXEMPT_SHARE = 0.025, 0.003, 0.015
+EXEMPTIONS = ["Authorised Absence", "Break in Learning (DA)", "Dissertation Period", "Practice Placement Block"]
 SLOTS = 5
 GIVEN = [
     "Aisha", "Ben", "Chloë", "Dmitri", "Élodie", "Femi", "Grace", "Harpreet", "Ines", "Jack", "Kwame", "Lucía", "Mei",
@@ -87,6 +88,17 @@ class Population:
     away_to: Ints
     silent_from: Ints
     reissued_from: Ints
+
+
+@dataclass(frozen=True)
+class Exemption:
+    """Days on which a student (index) is exempt, both inclusive, and the day on which somebody entered it."""
+
+    student: int
+    kind: str
+    begins: int
+    ends: int
+    created: int
 
 
 @dataclass(frozen=True)
@@ -220,6 +232,21 @@ class World:
             silent_from=silent_from,
             reissued_from=reissued_from,
         )
+
+    @cached_property
+    def exemptions(self) -> list[Exemption]:
+        """Who is exempt when: half of them have fallen silent for that reason, the others have not."""
+        p, rng = self.population, self.rng(9)
+        some = max(2, round(EXEMPT_SHARE * self.students))
+        silent = np.flatnonzero((p.silent_from < NEVER) & (p.away < 0))[: some // 2]
+        others = rng.permutation(np.flatnonzero((p.silent_from == NEVER) & (p.away < 0)))[: some - len(silent)]
+        found = []
+        for number, student in enumerate([*silent.tolist(), *others.tolist()]):
+            known = student in silent
+            begins = int(p.silent_from[student]) + 1 if known else int(rng.integers(2, max(self.days - 7, 3)))
+            created, ends = begins - int(rng.integers(1, 10)), begins + int(rng.integers(6, 35))
+            found.append(Exemption(student, EXEMPTIONS[number % len(EXEMPTIONS)], begins, ends, created))
+        return found
 
     def present(self, day: int) -> Bools:
         """Return who is active on that day: not withdrawn, suspended, on placement or abroad."""

@@ -1,12 +1,37 @@
 """All the feeds of the campus, by the systems that make them."""
 
-from campus.systems import Feed, attendance, canvas, crm, echo360, library, panopto, student_records, teams, vle
+from campus.systems import (
+    Feed,
+    attendance,
+    blackboard,
+    canvas,
+    crm,
+    doors,
+    echo360,
+    library,
+    moodle_log,
+    moodle_state,
+    panopto,
+    portal,
+    rosters,
+    student_records,
+    teams,
+    vle,
+    wifi,
+)
 
 FEEDS: list[Feed] = [
     *student_records.FEEDS,
     *attendance.FEEDS,
     *library.FEEDS,
     *vle.FEEDS,
+    *moodle_log.FEEDS,
+    *moodle_state.FEEDS,
+    *blackboard.FEEDS,
+    *doors.FEEDS,
+    *wifi.FEEDS,
+    *portal.FEEDS,
+    *rosters.FEEDS,
     *canvas.FEEDS,
     *panopto.FEEDS,
     *crm.FEEDS,
