@@ -44,16 +44,17 @@ single as (
 )""")
 
 
-def steps(source: Source, told: list[str]) -> sql.Composable:
+def steps(source: Source, ref: str) -> sql.Composable:
     """Return the CTEs from `typed` to `single`, which has `is_repeated` and, for overlapping intervals, `united_s`.
 
-    `told`: columns by which rows are left out (the direction of a swipe); only rows alike in them are one event. An
-    unreadable row neither repeats nor hides another, nor does an interval of less than no time.
+    `ref`: SQL of the student reference as it is compared. Only rows alike in what others are left out by (`told_<n>`,
+    the direction of a swipe) are one event. An unreadable row neither repeats nor hides another, nor does an interval
+    of less than no time.
     """
     if source.collapse is None or source.kind.day_of is None:
         return _NONE
     is_sound = "load_error is null" + " and coalesce(duration_s, 0) >= 0" * source.collapse.overlapping
-    ref = "lower(student_ref)" if source.identified_by in ("username", "email") else "student_ref"
+    told = [f"told_{n}" for n, drop in enumerate(source.drop) if drop.column != source.columns["student_ref"].name]
     return (_OVERLAPPING if source.collapse.overlapping else _WITHIN).format(
         is_sound=sql.SQL(is_sound),
         time=sql.Identifier(source.kind.day_of),

@@ -277,7 +277,7 @@ class WorkingTables:
             values=_list([f'{t.value} as "{n}_value"' for n, t in typed.items()]),
             typed=_list([f'"{n}_value" as "{n}"' for n in typed]),
             told=sql.SQL("".join(f", told_{n}" for n in range(len(drops)))),
-            single=collapse.steps(source, [f"told_{n}" for n in range(len(drops))]),
+            single=collapse.steps(source, normalised(source.identified_by, "student_ref")),
             united=_list([collapse.UNITED if n == united else f'"{n}"' for n in fields]),
             day=sql.SQL(day),
             ahead=sql.SQL(ahead),

@@ -3,6 +3,7 @@
 No message here repeats the value: it may be a secret.
 """
 
+import os
 import re
 from datetime import date, datetime, time, timedelta
 from typing import Annotated
@@ -110,6 +111,11 @@ def _port(value: int | str) -> int | str:
     return value
 
 
+def _from_environment(value: object) -> object:
+    # Not set: nothing is said, so that the file can be read where its systems are not at hand.
+    return os.environ.get(match[1]) if isinstance(value, str) and (match := IN_ENVIRONMENT.match(value)) else value
+
+
 def _clock_time(value: object) -> object:
     # YAML 1.1 reads an unquoted 16:30 as the number 16 * 60 + 30, and 16:30:00 as 60 times that.
     if not isinstance(value, int | float):
@@ -141,5 +147,6 @@ WholePattern = Annotated[str, AfterValidator(_whole_pattern)]
 RecordName = Annotated[str, AfterValidator(_record_name)]
 Port = Annotated[int | str, AfterValidator(_port)]
 Encoding = Annotated[str, AfterValidator(_encoding)]
+DayInForce = Annotated[date | None, BeforeValidator(_from_environment)]
 ClockTime = Annotated[time, BeforeValidator(_clock_time)]
 YamlWords = BeforeValidator(_words)

@@ -156,8 +156,8 @@ class Source(Strict):
     digital: bool = False
     enabled: bool = True
     """False: a draft. It can be checked with a sample, and is no part of the graph."""
-    enabled_from: date | None = None
-    """First local day that the weekly score uses; the source is collected before, too."""
+    enabled_from: values.DayInForce = None
+    """First local day that the weekly score uses, or `${ENV_NAME}`; the source is collected before, too."""
     disabled_from: date | None = None
     """From the beginning of this local day nothing is collected, and no day from it on is scored."""
     owner: Owner

@@ -16,7 +16,8 @@ from tests.integration.gate.kit import EVENTS
 
 BEGIN, MINUTE = datetime(2026, 10, 1, 8, tzinfo=UTC), timedelta(minutes=1)
 COLUMNS = EVENTS["columns"] | {"duration_s": {"name": "seconds"}}
-WIFI = Source.model_validate(EVENTS | {"columns": COLUMNS, "collapse": {"overlapping": True}})
+DROP = [{"column": "user.username", "matches": "guest.*", "reason": "a guest"}]
+WIFI = Source.model_validate(EVENTS | {"columns": COLUMNS, "collapse": {"overlapping": True}, "drop": DROP})
 Session = tuple[str, int, int | None, bool]
 # User, begin and length in minutes, whether it can be read; no length: still open. A negative length is a fault.
 SESSION = st.tuples(
@@ -66,7 +67,7 @@ def test_overlapping_sessions_are_their_union(
         typed as (select *, case when not is_read then 'unreadable' end as load_error from given),
         {}
         select lower(student_ref), occurred_at, united_s from single where is_repeated is not true
-    """).format(collapse.steps(WIFI, []))
+    """).format(collapse.steps(WIFI, "lower(student_ref)"))
     users, begins, lengths, are_read = zip(*sessions, strict=True)
     seconds = [None if length is None else 60.0 * length for length in lengths]
     given = [list(users), [BEGIN + b * MINUTE for b in begins], seconds, list(are_read)]
