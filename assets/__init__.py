@@ -1,5 +1,5 @@
-"""What is materialised, in the order data flows: feeds, quality gate, warehouse. Thin factories over the source files,
-the suites and dbt's manifest; what happens to a delivery or a number is engage's and dbt's.
+"""What is materialised, in the order data flows: feeds, quality gate, source owners, warehouse. Thin factories over the
+source files, the suites and dbt's manifest; what happens to a delivery or a number is engage's and dbt's.
 """
 
 import dagster as dg
@@ -7,6 +7,7 @@ import dagster as dg
 from assets.feeds import landing_asset
 from assets.freshness import freshness_checks
 from assets.manifest import Node
+from assets.owners import owners_asset
 from assets.quality_gate import gate_asset
 from assets.warehouse import warehouse_asset
 from engage.settings import Settings
@@ -21,6 +22,7 @@ def all_assets(
     return [
         *(landing_asset(source, settings) for source in sources.values()),
         *(gate_asset(source, suites[source.id], sources, settings) for source in sources.values()),
+        owners_asset(sources, suites, settings),
         warehouse_asset(manifest, sources, settings),
     ]
 

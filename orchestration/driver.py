@@ -21,6 +21,7 @@ SAID = {
     "batches_processed": "batches",
     "batches_held": "held",
     "rows_changed": "rows changed",
+    "messages_written": "messages",
 }
 
 Say = Callable[[str], None]
