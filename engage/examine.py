@@ -50,7 +50,7 @@ class Examiner:
         self._refuse_misnamed(delivery)
         loaded = self.tables.load(delivery, open_bytes)
         found = self.publisher.count()
-        verdict = self.auditor.judge(self._facts(delivery), found.share_good)
+        verdict = self.auditor.judge(self._facts(delivery, loaded), found.share_good)
         if repeated := self.publisher.leave_out_repeats():
             note = f"{repeated:,} duplicate rows: the last with an event id counts"
             dropped = loaded.dropped | {"the same event id once more": repeated}
@@ -67,13 +67,33 @@ class Examiner:
         if (delivery.last_day - delivery.first_day).days >= LONGEST:
             raise UnreadableError(f"names more than {LONGEST} days")
 
-    def _facts(self, delivery: Delivery) -> dict[str, object]:
+    def _facts(self, delivery: Delivery, loaded: Loaded) -> dict[str, object]:
         """What is usual and due, for rules on the batch as a whole."""
         due_by = delivery.window_end
         if due_by is None and delivery.last_day is not None:
             midnight = datetime.combine(delivery.last_day + timedelta(days=1), time(), self.zone)
             due_by = midnight.astimezone(UTC)
-        return {"typical_rows": self._typical_rows(delivery), "due_by": due_by and due_by.isoformat()}
+        return {
+            "typical_rows": self._typical_rows(delivery),
+            "due_by": due_by and due_by.isoformat(),
+            "dropped": loaded.dropped,
+            "dropped_before": self._dropped_before(delivery),
+        }
+
+    def _dropped_before(self, delivery: Delivery) -> dict[str, int]:
+        """Return what was left out of the last published batch before this one, by reason."""
+        found = self.connection.execute(
+            """
+            select b.dropped
+            from ops.batch as b
+            inner join ops.delivery as d using (delivery_id)
+            where b.source_id = %s and b.state = 'published' and d.version_at < %s
+            order by d.version_at desc
+            limit 1
+            """,
+            [self.source.id, delivery.version_at],
+        ).fetchone()
+        return cast(tuple[dict[str, int]], found)[0] if found else {}
 
     def _typical_rows(self, delivery: Delivery) -> float | None:
         """Return the median rows of the last 8 accepted batches of the same weekday; None: there are fewer than 3."""

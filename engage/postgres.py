@@ -224,7 +224,7 @@ def _url(folder: Path) -> str | None:
     password, pid_file = (folder / "password").read_text(), folder / "data" / "postmaster.pid"
     with contextlib.suppress(FileNotFoundError, psycopg.OperationalError):
         lines = pid_file.read_text().splitlines()
-        if len(lines) >= 8 and lines[7].strip() == "ready":
+        if len(lines) >= 8 and lines[7].strip() in ("ready", "standby"):
             url = f"postgresql://{USER}:{password}@127.0.0.1:{lines[3]}"
             with psycopg.connect(f"{url}/postgres", connect_timeout=3):
                 return url

@@ -32,8 +32,10 @@ _CONDITIONS: dict[str, Callable[[str, Mapping[str, Any]], str]] = {
         f' or "{k["column_A"]}" {">=" if k.get("or_equal") else ">"} "{k["column_B"]}")'
     ),
 }
+SHRINKS = "expect_dropped_rows_not_to_shrink"
 BATCH_RULES = (
     "expect_row_count_to_be_usual",
+    SHRINKS,
     "expect_column_to_reach_the_end",
     "expect_table_row_count_to_be_between",
     "expect_column_values_to_be_unique",
@@ -141,6 +143,8 @@ def load_suite(folder: Path, source: Source) -> Suite:
             raise ConfigurationError(
                 f"{path}: {rule.meta.id}: no column {', '.join(unknown)}; there are {', '.join(columns)}"
             )
+        if rule.type == SHRINKS and rule.kwargs.get("reason") not in [drop.reason for drop in source.drop]:
+            raise ConfigurationError(f"{path}: {rule.meta.id}: reason: must be that of a drop rule of the source")
     needed = [READABLE] + [KNOWN_STUDENT] * source.kind.names_student
     needed += [NAMED_DAY] * (source.relation == "replace_days")
     for rule_id in needed:

@@ -224,9 +224,11 @@ class SqlReplica(Strict):
 
 
 class MoodleRest(Http):
-    """Submissions and last accesses by Moodle's web services: one reading covers the days since the one before."""
+    """What Moodle's web services tell: one reading covers the days since the one before."""
 
     kind: Literal["moodle_rest"]
+    read: Literal["submissions", "last_access"]
+    """What was handed in, or when everybody enrolled was last in the course."""
     path: str = "/webservice/rest/server.php"
     user_key: Literal["username", "idnumber"] = "username"
     """What of a user names the student. An idnumber may be empty, and the same for several users."""
@@ -235,7 +237,7 @@ class MoodleRest(Http):
     overlap: timedelta = Field(default=timedelta(hours=6), ge=timedelta())
     """How far before its beginning a reading goes back, for what was entered late."""
     page_size: int = Field(default=500, gt=0)
-    """Enrolments, or courses and assignments, in one call."""
+    """Enrolments in one call."""
 
 
 Transport = Annotated[Sftp | Rest | ReportJob | FileDrop | SqlReplica | MoodleRest, Field(discriminator="kind")]

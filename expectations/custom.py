@@ -1,7 +1,7 @@
 """Expectation types that Great Expectations does not have: rules on a batch as a whole, by what is usual or due.
 
-Fields that are not written in a suite (`typical_rows`, `due_by`) are facts about the delivery that the caller fills in
-before each batch. Importing this module registers the types.
+Fields that are not written in a suite (`typical_rows`, `due_by`, `dropped`, ...) are facts about the delivery that the
+caller fills in before each batch. Importing this module registers the types.
 """
 
 from datetime import datetime
@@ -40,3 +40,21 @@ class ExpectColumnToReachTheEnd(ExpectColumnMaxToBeBetween):  # type: ignore[mis
         # The metric is an instant written as text.
         short = (datetime.fromisoformat(due_by) - datetime.fromisoformat(str(latest))).total_seconds() / 3600
         return {"success": short <= self.within_hours, "result": {"observed_value": round(short, 2)}}
+
+
+class ExpectDroppedRowsNotToShrink(ExpectTableRowCountToBeBetween):  # type: ignore[misc]
+    """Of the rows left out for `reason` there are at most `may_shrink_by` per cent fewer than in the batch before.
+
+    Met when there was none before. What is counted by being left out is a list that tells nothing else.
+    """
+
+    expectation_type: ClassVar[str] = "expect_dropped_rows_not_to_shrink"
+    success_keys: ClassVar[tuple[str, ...]] = ("reason", "may_shrink_by", "dropped", "dropped_before")
+    reason: str
+    may_shrink_by: float
+    dropped: Any = None
+    dropped_before: Any = None
+
+    def _validate(self, metrics: dict[str, Any], *_: Any, **__: Any) -> dict[str, Any]:
+        there, before = ((rows or {}).get(self.reason, 0) for rows in (self.dropped, self.dropped_before))
+        return {"success": there >= before * (1 - self.may_shrink_by / 100), "result": {"observed_value": there}}

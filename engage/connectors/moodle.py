@@ -1,4 +1,4 @@
-"""Moodle's web services: what was submitted, and when each student was last seen in a course, since the reading before.
+"""Moodle's web services: what was submitted, or when each student was last seen in a course, since the reading before.
 
 Which functions are asked, in which order, and what Moodle says when it means no (mostly with HTTP 200) belong here; how
 one call is made is `http_client.py`, what a line means is the source's. Every course and every enrolment is a line too,
@@ -24,10 +24,13 @@ from engage.sources import Source, resolve
 from engage.transports import MoodleRest
 from engage.warehouse import Connection
 
-_PATH = "webservice/rest/server.php"
 _SITE, _COURSES = "core_webservice_get_site_info", "core_course_get_courses"
 _ASSIGNMENTS, _SUBMISSIONS = "mod_assign_get_assignments", "mod_assign_get_submissions"
 _ENROLLED, _USERS = "core_enrol_get_enrolled_users", "core_user_get_users_by_field"
+_NEEDED = {
+    "submissions": (_COURSES, _ASSIGNMENTS, _SUBMISSIONS, _USERS),
+    "last_access": (_COURSES, _ENROLLED),
+}
 _LONGEST = timedelta(days=366)
 _AT_ONCE = 100
 """Courses, assignments or users in one call."""
@@ -84,7 +87,7 @@ class _Reading:
 
     def __init__(self, client: Client, transport: MoodleRest, remote: Remote) -> None:
         self._client, self._transport = client, transport
-        self._url = client.url(_PATH)
+        self._url = client.url(transport.path)
         self._token = resolve(transport.token or "")
         self._since = int((cast(datetime, remote.window_start) - transport.overlap).timestamp())
         self._until = int(cast(datetime, remote.window_end).timestamp())
@@ -98,18 +101,18 @@ class _Reading:
                 f"{self._at(_COURSES)}: the service account sees no course; give it a role in all of them"
             )
         yield from ({"kind": "course"} for _ in courses)
-        assignments = [one for some in _batches(courses) for one in self._assignments(some)]
-        for some in _batches(assignments):
-            yield from self._submissions(some)
-        for course in courses:
-            yield from self._last_accesses(course)
+        if self._transport.read == "last_access":
+            for course in courses:
+                yield from self._last_accesses(course)
+        else:
+            assignments = [assignment for some in _batches(courses) for assignment in self._assignments(some)]
+            for some in _batches(assignments):
+                yield from self._submissions(some)
 
     def _preflight(self) -> None:
         """Raise AccessError when the service lacks a function: asked for later, it would look like any refusal."""
         offered = {function["name"] for function in self._dict(_SITE).get("functions", [])}
-        if missing := [
-            name for name in (_COURSES, _ASSIGNMENTS, _SUBMISSIONS, _ENROLLED, _USERS) if name not in offered
-        ]:
+        if missing := [name for name in _NEEDED[self._transport.read] if name not in offered]:
             raise AccessError(
                 f"{self._at(_SITE)}: the service lacks {', '.join(missing)}; have them added to it in Moodle"
             )
@@ -222,7 +225,9 @@ class _Reading:
         """Return the answer of a function. In a form, for an address would stand in the logs with its token."""
         asked = {"wstoken": self._token, "wsfunction": function, "moodlewsrestformat": "json", **_flat(parameters)}
         try:
-            return self._client.ask(self._url, lambda response: self._read(function, response), "POST", data=asked)
+            return self._client.ask(
+                self._url, lambda response: self._read(function, response), function, "POST", data=asked
+            )
         except StatusError as error:
             if error.status == 403:
                 raise AccessError(
@@ -246,7 +251,7 @@ class _Reading:
         raise AgainError.of(response, message)
 
     def _at(self, function: str) -> str:
-        return f"{self._url.host} {function}"
+        return f"{self._url.host}/{function}"
 
 
 def _flat(value: Any, name: str = "") -> dict[str, str]:

@@ -82,12 +82,16 @@ class ReplicaConnector:
         if self._grid(now) > start:
             with self._opened() as replica, replica.transaction():
                 there = self._extent(replica, now)
+            self._refuse_younger(there, self._read_before(connection, now))
             if there:
                 fresh = self._windows(start, there, now)
         old = [
             remote for remote in held(connection, self._source.id, now) if cast(datetime, remote.window_start) >= first
         ]
-        return [replace(remote, read_from=self._read_before(connection, remote)) for remote in [*fresh, *old]]
+        return [
+            replace(remote, read_from=self._read_before(connection, cast(datetime, remote.window_start)))
+            for remote in [*fresh, *old]
+        ]
 
     def fetch(self, remotes: Sequence[Remote], into: Path) -> Iterator[tuple[Remote, Path]]:
         """See Connector. Each reading sees one state of the table."""
@@ -97,7 +101,7 @@ class ReplicaConnector:
                 # Of windows that follow each other in one fetch the ledger does not know the first yet.
                 before = max(filter(None, [remote.read_from, read_to.get(remote.window_start)]), default=None)
                 path = into / str(number)
-                with self._told(), replica.transaction():
+                with replica.transaction():
                     low, high = self._ids(replica, remote, before)
                     # No name and no time in the gzip header: the same rows are the same bytes.
                     with path.open("wb") as raw, gzip.GzipFile("", "wb", 6, raw, mtime=0) as file:
@@ -137,13 +141,7 @@ class ReplicaConnector:
         """Return the first and the last id of a reading. Raises TransportError, AccessError."""
         begin, end = cast(datetime, remote.window_start), cast(datetime, remote.window_end)
         there = self._extent(replica)
-        if before is not None and (there is None or there.newest_id < before):
-            found = there.newest_id if there else "none"
-            raise AccessError(
-                f"{self._where}: its highest id is {found}, but {before} was read before: the table was emptied or"
-                " restored from an older copy; have the replica set right, or, if its ids have begun anew, disable this"
-                " source and take the table up as a new one"
-            )
+        self._refuse_younger(there, before)
         if there is None or there.as_of < end + self._transport.lag:
             raise TransportError(f"{self._where}: the replica has less than when it was looked at; is it another one?")
         overlapping = int((begin - self._transport.overlap).timestamp())
@@ -153,6 +151,16 @@ class ReplicaConnector:
         )
         newest = max(high or 0, before or 0)
         return min(newest + 1 if low is None else low, newest + 1 if before is None else before + 1), newest
+
+    def _refuse_younger(self, there: _Extent | None, before: int | None) -> None:
+        """Raise AccessError when ids that were read are not there any more, whatever the replica has now."""
+        if before is not None and (there is None or there.newest_id < before):
+            found = there.newest_id if there else "none"
+            raise AccessError(
+                f"{self._where}: its highest id is {found}, but {before} was read before:"
+                " the table was emptied or restored from an older copy; have the replica set right, or, if its ids have"
+                " begun anew, disable this source and take the table up as a new one"
+            )
 
     def _rows(self, replica: Connection, low: int, high: int) -> Iterator[bytes]:
         """Yield the rows with these ids as JSON Lines, many at a time."""
@@ -174,9 +182,9 @@ class ReplicaConnector:
         }
         return sql.SQL(statement).format(**self._names, **values)
 
-    def _read_before(self, connection: Connection, remote: Remote) -> int | None:
-        """Return the highest id that earlier readings brought."""
-        row = connection.execute(_READ_BEFORE, [self._source.id, remote.window_start]).fetchone()
+    def _read_before(self, connection: Connection, moment: datetime) -> int | None:
+        """Return the highest id that readings up to the moment brought."""
+        row = connection.execute(_READ_BEFORE, [self._source.id, moment]).fetchone()
         return cast(int | None, row and row[0])
 
     @property
@@ -201,11 +209,12 @@ class ReplicaConnector:
         self._host = f"{said.get('host', 'localhost')}/{said.get('dbname', '')}"
         limit = int(self._transport.timeout_s * 1000)
         options = f"-c statement_timeout={limit} -c timezone=UTC -c client_encoding=UTF8"
-        with self._told():
-            replica = psycopg.connect(
+        with (
+            self._told(),
+            psycopg.connect(
                 url, autocommit=True, connect_timeout=_CONNECT_S, application_name="engage", options=options
-            )
-        with replica:
+            ) as replica,
+        ):
             replica.read_only = True
             replica.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
             yield replica
