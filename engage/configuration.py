@@ -137,7 +137,7 @@ def sync(connection: Connection, config: Path, sources: dict[str, Source], now: 
                 (
                     *(s.id, s.title, s.record, s.relation, s.category, s.weight, s.digital),
                     *(s.enabled_from, s.disabled_from),
-                    *(late.warn_after_h, late.fail_after_h, list(late.quiet_weekdays), list(late.quiet_in)),
+                    *(late.warn_after_h, late.fail_after_h, ",".join(late.quiet_weekdays), ",".join(late.quiet_in)),
                 )
                 for s in sources.values()
                 for late in [s.freshness]

@@ -97,8 +97,8 @@ group by rule_id
 FRESHNESS = """
 select freshness as state, age_h, data_until, covered_until, last_delivery_at, last_event_at
 from ops.freshness(
-    %(source)s, %(enabled_from)s, %(disabled_from)s, %(warn_after_h)s, %(fail_after_h)s, %(quiet_weekdays)s::text[],
-    %(quiet_in)s::text[], %(now)s
+    %(source)s, %(enabled_from)s, %(disabled_from)s, %(warn_after_h)s, %(fail_after_h)s, %(quiet_weekdays)s,
+    %(quiet_in)s, %(now)s
 )
 """
 ESTIMATE = """
@@ -169,7 +169,12 @@ def table_rows(connection: Connection, table: psycopg.sql.Identifier) -> int | N
 
 def freshness(connection: Connection, source: Source, now: datetime) -> Freshness:
     """Judge a source at a moment by what had been published then; the limits are those of the source file."""
-    given = source.freshness.model_dump() | {
+    limits = source.freshness
+    given = {
+        "warn_after_h": limits.warn_after_h,
+        "fail_after_h": limits.fail_after_h,
+        "quiet_weekdays": ",".join(limits.quiet_weekdays),
+        "quiet_in": ",".join(limits.quiet_in),
         "source": source.id,
         "enabled_from": source.enabled_from,
         "disabled_from": source.disabled_from,

@@ -11,8 +11,9 @@ LIMITS = """
 alter table ops.source
     add column warn_after_h double precision not null default 36,
     add column fail_after_h double precision not null default 48,
-    add column quiet_weekdays text[] not null default '{}',
-    add column quiet_in text[] not null default '{}';
+    add column quiet_weekdays text not null default '',
+    add column quiet_in text not null default '';
+comment on column ops.source.quiet_weekdays is 'Sat,Sun (a text, for dbt cannot test on lists).';
 comment on column ops.source.quiet_in is 'Kinds of the term calendar in which nothing need arrive; closures never count.';
 
 alter table ops.scoring_parameter add column as_of timestamptz not null default now();
@@ -24,7 +25,7 @@ create index on ops.delivery (source_id, landed_at);
 FRESHNESS = """
 create function ops.freshness(
     of_source text, enabled_from date, disabled_from date, warn_after_h double precision,
-    fail_after_h double precision, quiet_weekdays text[], quiet_in text[], moment timestamptz
+    fail_after_h double precision, quiet_weekdays text, quiet_in text, moment timestamptz
 )
 returns table (
     freshness text, age_h double precision, data_until timestamptz, covered_until date,
@@ -67,7 +68,7 @@ begin atomic
         from raw.term_calendar as c
         where
             coalesce(c.programme_code, '') = '' and coalesce(c.cohort, '') = ''
-            and (c.kind = 'closure' or c.kind = any(quiet_in))
+            and (c.kind = 'closure' or c.kind = any(string_to_array(quiet_in, ',')))
             and c.as_of_date = (select max(n.as_of_date) from raw.term_calendar as n where n.source_id = c.source_id)
     ),
 
@@ -87,7 +88,7 @@ begin atomic
                     date_trunc('day', data_until at time zone zone), (moment at time zone zone), interval '1 day'
                 ) as day
                 where
-                    not to_char(day, 'Dy') = any(quiet_weekdays)
+                    not to_char(day, 'Dy') = any(string_to_array(quiet_weekdays, ','))
                     and not exists (select from calendar where day::date between starts_on and ends_on)
             ) as counted_h
         from reach
