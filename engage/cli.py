@@ -10,6 +10,7 @@ import psycopg
 import sqlalchemy.exc
 
 from engage.commands.batches import batch
+from engage.commands.incidents import incident, messages
 from engage.commands.sources import source
 from engage.connectors import AccessError, TransportError
 from engage.postgres import PostgresError
@@ -48,6 +49,8 @@ def cli() -> None:
 
 cli.add_command(source)
 cli.add_command(batch)
+cli.add_command(incident)
+cli.add_command(messages)
 
 
 def main() -> None:
