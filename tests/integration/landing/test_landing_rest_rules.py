@@ -86,7 +86,7 @@ def nothing(handler: Handler, query: Query) -> None:
     say(handler, 404, b"{}")
 
 
-def gives(body: Any, status: int = 200, **headers: str) -> Callable[[Handler, Query], None]:
+def gives(body: Any, status: int = 200, headers: dict[str, str] | None = None) -> Callable[[Handler, Query], None]:
     return lambda handler, query: say(handler, status, json.dumps(body).encode(), headers)
 
 
@@ -176,7 +176,7 @@ def test_a_token_is_renewed_before_it_ends(warehouse: Connection, vendor: Vendor
     ("path", "answer", "error", "message", "calls"),
     [
         ("/token", gives({}, 400), AccessError, r"renew the client secret \$\{TEST_API_TOKEN\}", 1),
-        ("/token", gives({}, 503, **{"Retry-After": "0"}), TransportError, "HTTP 503 instead of a token", 3 + 1),
+        ("/token", gives({}, 503, {"Retry-After": "0"}), TransportError, "HTTP 503 instead of a token", 3 + 1),
         ("/token", gives(["no token"]), TransportError, "holds no token", 3 + 1),
         ("/views", gives({}, 401), AccessError, r"HTTP 401; renew .*\$\{TEST_API_TOKEN\}", 1),
     ],
@@ -201,7 +201,7 @@ def test_a_token_in_a_header_of_another_name(warehouse: Connection, vendor: Vend
 
 
 def test_a_quota_that_is_nearly_used_up_is_spared(warehouse: Connection, vendor: Vendor, store: str) -> None:
-    vendor.faults = [gives([], **{"x-rate-limit-remaining": "100"}), gives([], **{"x-rate-limit-remaining": "99.5"})]
+    vendor.faults = [gives([], 200, {"x-rate-limit-remaining": left}) for left in ("100", "99.5")]
     vendor.routes["/views"] = gives([])
     quota = {"header": "X-Rate-Limit-Remaining", "low": 100, "wait_s": 0.3}
     assert len(land(warehouse, vendor.source(quota=quota), store, NOW + timedelta(days=1)).landed) == 3
