@@ -25,7 +25,8 @@ where
     and s.modified_at <= (select max(window_end) from ops.delivery where source_id = %(source)s)
     and not exists (select from ops.delivery as d where d.source_id = s.source_id and d.name = s.name)
 """
-# A window that some batch made visible, or a person gave up, is left alone; its readings are its sightings, also those that brought nothing.
+# A window that some batch made visible, or a person gave up, is left alone; its readings are its sightings, also those
+# that brought nothing.
 _HELD = """
 select d.name, d.window_start, d.window_end, d.first_day, d.last_day, coalesce(max(s.seen_at), max(d.landed_at))
 from ops.delivery as d
