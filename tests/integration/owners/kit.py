@@ -49,7 +49,7 @@ class MailServer:
             return "250 nobody hears this"
         if answer.startswith("250"):
             mail = message_from_bytes(cast(bytes, envelope.content), policy=policy.default)
-            self.taken.append(cast(EmailMessage, mail))
+            self.taken.append(mail)
             self.recipients += envelope.rcpt_tos
         return answer
 
