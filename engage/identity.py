@@ -36,6 +36,22 @@ def take(statements: Statements, is_visible: bool = True) -> None:
         statements.run(statement, references=references, good=good)
 
 
+def take_staff(statements: Statements) -> None:
+    """Take names and addresses of staff from the good rows of a list of links that is being published."""
+    statements.run(
+        """
+        insert into pii.staff (staff_id, staff_name, staff_email, as_of_date)
+        select distinct on (r.staff_id) r.staff_id, r.staff_name, r.staff_email, r.day
+        from (select * from {rows} where {good}) as r
+        inner join ops.batch_day as d on d.batch_id = %(batch)s and d.day = r.day and d.is_current
+        order by r.staff_id, r.row_number desc
+        on conflict (staff_id) do update set
+            staff_name = excluded.staff_name, staff_email = excluded.staff_email, as_of_date = excluded.as_of_date
+        where pii.staff.as_of_date <= excluded.as_of_date
+        """
+    )
+
+
 _STATEMENTS = (
     """
     create temporary table if not exists said (ref_kind text, ref text, student_id text, as_of_date date)

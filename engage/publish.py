@@ -145,6 +145,8 @@ class Publisher:
                     changes += visible.replace(self._sql, self._source, is_compared=bool(changes))
                 if self._source.record == "students":
                     identity.take(self._sql)
+                if self._source.record == "staff_links":
+                    identity.take_staff(self._sql)
             touched = visible.touch(self._sql, changes)
             accepted = found.good if may_be_seen else 0
             state = ledger.enter(self._sql, loaded, verdict, found, accepted)

@@ -2,7 +2,7 @@ with
 
 student_weeks as (select * from {{ ref('int_student_week') }}),
 
-exemptions as (select * from {{ source('ops', 'exemption') }}),
+exemptions as (select * from {{ ref('int_exemption') }}),
 
 parameters as (select * from {{ source('ops', 'scoring_parameter') }}),
 

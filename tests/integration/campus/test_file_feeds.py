@@ -13,7 +13,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from campus.systems import Delivery, Feed, student_records
+from campus.systems import Delivery, Feed, rosters, student_records
 from campus.systems.registry import FEEDS
 from campus.world import World
 from engage.batches import BatchOutcome, process_pending
@@ -102,3 +102,20 @@ def test_a_spoiled_file_is_held_and_its_correction_closes_the_matter(gate: Gate,
         {"corrected": "published"},
         {"bad_batch": "held", "corrected": "published"},
     )
+
+
+def test_names_of_staff_are_kept_apart_and_a_newer_list_replaces_them(gate: Gate) -> None:
+    def listed(day: int, name: str) -> Delivery:
+        text = rosters.staff_links(WORLD, day).decode("latin-1").replace("Aisha", name)
+        return Delivery("staff_links", day, f"staff {day}", WORLD.due(day), lambda: text.encode("latin-1"))
+
+    for day, name in ((DAY + 2, "Zaïre"), (DAY + 1, "Älter")):
+        assert gate.take(listed(day, name)).state == "published"
+    query = "select staff_name, staff_email, as_of_date from pii.staff where staff_id = 'T0000'"
+    newest = ("Zaïre Adeyemi", "t0000@northbank.example", WORLD.date(DAY + 2))
+    assert gate.connection.execute(query).fetchall() == [newest]
+    columns = gate.connection.execute(
+        "select column_name from information_schema.columns"
+        " where table_schema = 'raw' and table_name = 'staff_links' and column_name ~ 'name|mail'"
+    )
+    assert columns.fetchall() == []
