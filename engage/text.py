@@ -178,22 +178,31 @@ def lines(text: io.TextIOWrapper, form: Format, footer: Footer, width: int, numb
     """Yield the lines after line `number`, judged one by one, without blank lines and footer.
 
     `text` is opened with `errors="engage_mark"`. `width` is the number of fields of a CSV line. A field with a line end
-    in it makes two ill-formed lines: in a feed of lines it is nearly always a quote gone missing.
+    in it makes two ill-formed lines: in a feed of lines it is nearly always a quote gone missing. Raises
+    UnreadableError for a last line that is ill-formed and has no end: the lines that should follow it are not known.
     """
     waiting = ""
     waiting_number = 0
+    is_cut = False
     while True:
         raw = text.readline(MAX_LINE + 1)
         number += 1
         if raw and not raw.strip():
             continue
         if waiting and (raw or not footer.closes(waiting)):
-            yield _judge(waiting_number, waiting.rstrip("\n"), form, width)
+            line = _judge(waiting_number, waiting.rstrip("\n"), form, width)
+            if line.problem and is_cut and not form.footer:
+                raise UnreadableError(
+                    f"ends in the middle of line {line.number} ({line.problem}): it was probably cut off; have it sent"
+                    " again whole, or, if that is a closing line, declare it (format.footer of the source)"
+                )
+            yield line
         if not raw:
             return
         waiting, waiting_number = raw, number
         while raw and not raw.endswith("\n"):
             raw = text.readline(BLOCK)
+        is_cut = not raw
 
 
 def _judge(number: int, line: str, form: Format, width: int) -> Line:
