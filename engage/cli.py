@@ -10,6 +10,7 @@ import psycopg
 import sqlalchemy.exc
 
 from engage.commands.batches import batch
+from engage.commands.health import source_health
 from engage.commands.incidents import incident, messages
 from engage.commands.sources import source
 from engage.connectors import AccessError, TransportError
@@ -47,6 +48,7 @@ def cli() -> None:
     """Tell a university which students are quietly disappearing, never mistaking a silent feed for one."""
 
 
+source.add_command(source_health)
 cli.add_command(source)
 cli.add_command(batch)
 cli.add_command(incident)

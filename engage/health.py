@@ -101,6 +101,26 @@ from ops.freshness(
     %(quiet_in)s, %(now)s
 )
 """
+COUNTS = """
+select
+    (
+        select count(*) from ops.coverage as c cross join ops.scoring_parameter as p
+        where
+            c.source_id = %(source)s and c.is_complete
+            and (%(now)s at time zone p.time_zone)::date - c.day between 1 and 7
+    ) as complete_days_of_7,
+    (
+        select quality_score from ops.batch inner join ops.delivery using (delivery_id, source_id)
+        where source_id = %(source)s and quality_score is not null order by version_at desc, batch_id desc limit 1
+    ) as quality,
+    (
+        select count(*) from ops.sighting where source_id = %(source)s and delivery_id is null
+    ) + (
+        select count(*) from ops.delivery left join ops.batch using (delivery_id, source_id)
+        where source_id = %(source)s and (state is null or state = 'loading' or is_stale)
+    ) as waiting,
+    (select count(*) from ops.batch where source_id = %(source)s and state = 'held') as held
+"""
 ESTIMATE = """
 select sum(greatest(reltuples, 0))::bigint
 from pg_class
@@ -183,3 +203,22 @@ def freshness(connection: Connection, source: Source, now: datetime) -> Freshnes
     found = connection.cursor(row_factory=class_row(Freshness)).execute(FRESHNESS, given).fetchone()
     # Without a configuration nothing is known of any source.
     return found or Freshness("stale", None, None, None, None, None)
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What else a person asks of a source at a glance."""
+
+    complete_days_of_7: int
+    """Of the seven days before the present one."""
+    quality: float | None
+    """Of the newest delivery that was judged, 0-100."""
+    waiting: int
+    """Files seen and not landed, deliveries landed and not through the gate."""
+    held: int
+
+
+def counts(connection: Connection, source: Source, now: datetime) -> Counts:
+    """Count what is complete, waiting and held of a source."""
+    cursor = connection.cursor(row_factory=class_row(Counts))
+    return cursor.execute(COUNTS, {"source": source.id, "now": now}).fetchall()[0]

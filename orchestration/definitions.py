@@ -15,6 +15,7 @@ from engage.sources import load_sources
 from engage.suites import load_suite
 from orchestration.jobs import all_jobs
 from orchestration.owners import owners_job, owners_sensor
+from orchestration.prune import prune_job
 from orchestration.schedules import all_schedules
 from orchestration.sensors import arrivals_sensor, touched_days_sensor
 
@@ -31,7 +32,7 @@ def build_defs(settings: Settings | None = None, **resources: object) -> dg.Defi
     return dg.Definitions(
         assets=all_assets(sources, suites, manifest, settings),
         asset_checks=[freshness_checks(sources)],
-        jobs=[*all_jobs(manifest, sources), owners_job()],
+        jobs=[*all_jobs(manifest, sources), owners_job(), prune_job()],
         sensors=[arrivals_sensor(sources), touched_days_sensor(), owners_sensor(sources, settings)],
         schedules=all_schedules(load_scoring(settings.config).time_zone),
         resources={"warehouse": WarehouseResource(), **resources},

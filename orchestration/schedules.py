@@ -1,4 +1,5 @@
-"""The schedules: the weekly score from Monday morning on, and an hourly look at how old every source's data is.
+"""The schedules: the weekly score from Monday morning on, an hourly look at how old every source's data is, and what
+is done at night.
 
 Times are the institution's own. What is due is decided by the ledger, so a missed tick is made up by the next.
 """
@@ -7,7 +8,8 @@ import dagster as dg
 
 from assets.resources import WarehouseResource, readable_failures
 from engage import clock, weekly
-from orchestration.jobs import FRESHNESS, WEEKLY
+from orchestration.jobs import DAILY, FRESHNESS, WEEKLY
+from orchestration.prune import PRUNE
 from orchestration.sensors import in_progress
 
 
@@ -44,5 +46,21 @@ def all_schedules(time_zone: str) -> list[dg.ScheduleDefinition]:
             execution_timezone=time_zone,
             default_status=dg.DefaultScheduleStatus.RUNNING,
             description="A feed that has gone silent has no runs of its own to say so.",
+        ),
+        dg.ScheduleDefinition(
+            name="nightly_marts",
+            job_name=DAILY,
+            cron_schedule="15 0 * * *",
+            execution_timezone=time_zone,
+            default_status=dg.DefaultScheduleStatus.RUNNING,
+            description="Judges the health of every source at the end of the day, also when nothing has arrived.",
+        ),
+        dg.ScheduleDefinition(
+            name="nightly_pruning",
+            job_name=PRUNE,
+            cron_schedule="45 3 * * *",
+            execution_timezone=time_zone,
+            default_status=dg.DefaultScheduleStatus.RUNNING,
+            description="Keeps Dagster's own storage from growing for ever.",
         ),
     ]

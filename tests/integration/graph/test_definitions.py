@@ -21,7 +21,7 @@ def test_every_profile_loads_without_a_database(config: str, home: Path, monkeyp
     defs = build_defs(Settings(PROJECT / config, home, None, str(home / "landing")))
     dg.Definitions.validate_loadable(defs)
     groups = {spec.group_name for spec in defs.resolve_all_asset_specs()}
-    assert groups == {"feeds", "quality_gate", "staging", "intermediate", "marts"}
+    assert groups == {"feeds", "quality_gate", "staging", "intermediate", "marts", "source_owners"}
 
 
 def test_a_source_is_a_landing_and_a_published_asset(graph: dg.Definitions) -> None:
@@ -63,5 +63,5 @@ def test_the_daily_job_leaves_the_scores_alone(graph: dg.Definitions) -> None:
 
 def test_a_missing_warehouse_says_what_to_do(graph: dg.Definitions) -> None:
     result = graph.resolve_job_def("freshness").execute_in_process(raise_on_error=False)
-    (failure,) = [event for event in result.all_events if event.is_step_failure]
+    failure = next(event for event in result.all_events if event.is_step_failure)
     assert "start it with `engage up`, or set ENGAGE_DATABASE_URL" in str(failure.event_specific_data)

@@ -10,8 +10,8 @@ import yaml
 from tests.integration.graph import kit
 
 CATEGORIES = ["other", "library_access", "vle", "attendance"]
-FEEDS, DAYS, A_DAY = 16, 5, 6
-STUDENTS = 6
+FEEDS, DAYS, A_DAY = 8, 5, 12
+STUDENTS = 12
 
 
 def feed(number: int) -> dict[str, object]:
