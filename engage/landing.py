@@ -231,6 +231,7 @@ def _land_some(
         landed = cursor.execute(_INSERT, [_json([row for _, row in new.values()])]).fetchall()
         # Of those not inserted another process was faster, and has committed.
         ids = _known(connection, source, rows)
+        cursor.execute(_SENT_AGAIN, [_json([row for row in rows if row["window_end"] is None])])
         sightings = [
             {
                 "source_id": source.id,
@@ -257,7 +258,8 @@ def _row(source: Source, remote: Remote, path: Path, now: datetime) -> _Row:
         "content_hash": content_hash,
         "name": remote.name,
         "size_bytes": path.stat().st_size,
-        "version_at": now if is_window else remote.modified_at,
+        # A time to come is that of a wrong clock: believed, it would overrule corrections once the clock is right.
+        "version_at": now if is_window else min(remote.modified_at, now),
         "window_start": remote.window_start,
         "window_end": remote.window_end,
         "first_day": remote.first_day,
@@ -283,6 +285,24 @@ _SEEN = """
     from jsonb_populate_recordset(null::ops.sighting, %s)
     on conflict (source_id, name, size_bytes, modified_at)
     do update set delivery_id = excluded.delivery_id, seen_at = excluded.seen_at
+"""
+# What was overwritten under its own name, and then put back, is what its sender means now.
+_SENT_AGAIN = """
+    with again as (
+        update ops.delivery as d set version_at = r.version_at
+        from jsonb_populate_recordset(null::ops.delivery, %s) as r
+        where
+            (d.source_id, d.content_hash, d.name) = (r.source_id, r.content_hash, r.name)
+            and (d.first_day, d.last_day) is not distinct from (r.first_day, r.last_day) and d.window_end is null
+            and exists (
+                select from ops.delivery as o
+                where
+                    (o.source_id, o.name) = (d.source_id, d.name)
+                    and o.version_at > d.version_at and o.version_at < r.version_at
+            )
+        returning d.delivery_id
+    )
+    update ops.batch as b set is_stale = true from again where b.delivery_id = again.delivery_id
 """
 _IDENTITY = ("content_hash", "window_start", "window_end", "first_day", "last_day")
 _Identity = tuple[object, ...]

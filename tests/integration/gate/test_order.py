@@ -1,11 +1,14 @@
 """Corrections, late deliveries, changing identities: the end is the same whatever came first."""
 
+import os
 import random
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from engage.landing import land
 from engage.sources import Source
 from tests.integration.gate.kit import ATTENDANCE, BASE, EVENTS, PAST, STUDENTS, Gate
 
@@ -53,6 +56,26 @@ def test_a_correction_replaces_exactly_the_days_it_names(gate: Gate) -> None:
     assert touched(gate) == [other_day]
     assert states(gate) == {"both": "superseded", "correction": "published", "emptied": "published"}
     assert gate.execute("select day, is_complete from ops.coverage order by 1") == [(DAY, True), (other_day, True)]
+
+
+def test_a_file_put_back_after_it_was_overwritten_speaks_again(gate: Gate, tmp_path: Path) -> None:
+    gate.know("1")
+    folder = tmp_path / "drop"
+    folder.mkdir()
+    transport = {"kind": "file_drop", "folder": str(folder), "pattern": r"register_(?P<day>\d{8})\.csv"}
+    source = gate.source(ATTENDANCE | {"transport": transport})
+    for hour, said in ((1, "Yes"), (2, "No"), (3, "Yes"), (4, "Yes")):
+        path = folder / f"register_{DAY:%Y%m%d}.csv"
+        path.write_bytes(register(("1", DAY), attended=said))
+        os.utime(path, (at(1, hour).timestamp(),) * 2)
+        for seconds in (0, 10):
+            land(gate.connection, source, str(gate.store), at(1, hour) + timedelta(seconds=seconds))
+        gate.process(source)
+        assert attended(gate) == [("s-1", DAY, said == "Yes")]
+    assert gate.execute("select state, count(*) from ops.batch group by 1 order by 1") == [
+        ("published", 1),
+        ("superseded", 1),
+    ]
 
 
 def test_an_older_version_that_arrives_late_changes_nothing(gate: Gate) -> None:
