@@ -10,6 +10,7 @@ was read.
 import gzip
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -110,6 +111,8 @@ class _Reading:
         self._client, self._transport = client, transport
         self._window: dict[str, str] = {}
         self._bounds: Names = {}
+        self._asked: Counter[str] = Counter()
+        self._gone: dict[str, list[str]] = {}
         if remote.window_start and remote.window_end:
             begin = remote.window_start - transport.overlap
             self._bounds = {"from": f"{begin:%Y-%m-%dT%H:%M:%SZ}", "to": f"{remote.window_end:%Y-%m-%dT%H:%M:%SZ}"}
@@ -119,22 +122,17 @@ class _Reading:
     def pages(self) -> Iterator[Page]:
         """Yield the pages of the last list, of each item of the lists before it."""
         each = self._transport.each
-        skipped: dict[str, int] = {}
-        asked = 0
         for names, kept in self._through(each, self._bounds, {}):
-            asked += 1
-            try:
-                for page in self._list(self._transport, names, self._window):
-                    self._refuse_incomplete(page)
-                    yield [self._with_ours(item, kept) for item in page] if each or self._transport.id_of else page
-            except StatusError as error:
-                if not each or error.status not in each[-1].skip_status:
-                    raise
-                skipped[str(error)] = skipped.get(str(error), 0) + 1
-        if asked and sum(skipped.values()) == asked:
-            raise AccessError(f"{next(iter(skipped))} (for every {each[-1].name})")
+            for page in self._list_of(each[-1] if each else None, self._transport, names, self._window):
+                self._refuse_incomplete(page)
+                yield [self._with_ours(item, kept) for item in page] if each or self._transport.id_of else page
+        for name, said in self._gone.items():
+            if len(said) == self._asked[name]:
+                raise AccessError(f"{said[0]} (for every {name})")
 
-    def _through(self, each: Sequence[Each], names: Names, kept: Item) -> Iterator[tuple[Names, Item]]:
+    def _through(
+        self, each: Sequence[Each], names: Names, kept: Item, before: Each | None = None
+    ) -> Iterator[tuple[Names, Item]]:
         """Yield names and what is kept for every item of the lists to go through."""
         if not each:
             yield names, kept
@@ -142,7 +140,7 @@ class _Reading:
         first, *others = each
         # The whole list before anything else is asked: it must not move while others are read.
         found: dict[str, Item] = {}
-        for page in self._list(first, names, {}):
+        for page in self._list_of(before, first, names, {}):
             for item in page:
                 if (value := dig(item, first.value)) is None:
                     if first.is_optional:
@@ -150,7 +148,18 @@ class _Reading:
                     raise AccessError(f"{first.path}: an item without {first.value}; check each.value of the source")
                 found[str(value)] = {key: dig(item, path) for key, path in first.keep.items()}
         for value, keep in found.items():
-            yield from self._through(others, {**names, first.name: value}, {**kept, first.name: keep})
+            yield from self._through(others, {**names, first.name: value}, {**kept, first.name: keep}, first)
+
+    def _list_of(self, one: Each | None, items: Items, names: Names, window: dict[str, str]) -> Iterator[Page]:
+        """Yield the pages of the list that `one` of a list before has; none when that one is gone."""
+        try:
+            if one:
+                self._asked[one.name] += 1
+            yield from self._list(items, names, window)
+        except StatusError as error:
+            if one is None or error.status not in one.skip_status:
+                raise
+            self._gone.setdefault(one.name, []).append(str(error))
 
     def _list(self, items: Items, names: Names, window: dict[str, str]) -> Iterator[Page]:
         """Yield the pages of one list; where they are counted, look again whether it is still the same."""

@@ -320,6 +320,23 @@ def test_a_list_for_each_of_a_list_with_what_the_first_one_knows(
         land(warehouse, source, store, NOW)
 
 
+def test_one_that_is_gone_in_the_middle_of_the_lists_is_passed_over(
+    warehouse: Connection, vendor: Vendor, store: str
+) -> None:
+    vendor.routes |= {
+        "/users": gives([{"id": "gone"}, {"id": "b"}]),
+        "/users/b/meetings": gives([{"id": 1}]),
+        "/meetings/1/views": gives([{"id": 7}]),
+    }
+    meetings = {"name": "meeting", "path": "/users/{user}/meetings", "paging": {"style": "whole"}}
+    source = vendor.source(each=[{**EACH, "keep": {}}, meetings], path="/meetings/{meeting}/views")
+    (delivery,) = land(warehouse, source, store, NOW, limit=1).landed
+    assert [item["id"] for item in items_of(store, delivery)] == [7]
+    del vendor.routes["/users/b/meetings"]
+    with pytest.raises(AccessError, match=r"/users/\{user\}/meetings: HTTP 404; check .*\(for every user\)"):
+        land(warehouse, source, store, NOW, limit=1)
+
+
 def test_bounds_of_a_window_inside_a_parameter(warehouse: Connection, vendor: Vendor, store: str) -> None:
     vendor.routes["/views"] = gives([])
     parameters = {"$filter": "at ge {from} and at lt {to}"}
