@@ -148,7 +148,7 @@ def advance(url: str, world: World, now: datetime) -> None:
     with connect(url) as connection:
         found = connection.execute("select max(timecreated) from mdl_logstore_standard_log").fetchone()
         newest = found and found[0]
-        first = world.adopted - 1
+        first = max(world.adopted - 1, 0)
         if isinstance(newest, int):
             first = max(first, world.day_of(datetime.fromtimestamp(newest, UTC)) - 1)
         connection.execute("create temporary table fresh (like mdl_logstore_standard_log including defaults)")

@@ -20,9 +20,12 @@ import pytest
 
 from campus import servers, truth
 from campus.simulation import Campus, CampusError
+from campus.systems.registry import FEEDS
 from campus.world import ZONE, World
 
 MONDAY = date(2026, 8, 24)
+# Those that the readers below know; the files of the others are read in test_file_feeds.
+KNOWN = [feed for feed in FEEDS if not feed.is_adopted]
 ATTENDANCE, VLE, GATES = ("attendance", "attendance"), ("vle", "vle"), ("library_gates", "library_access")
 
 
@@ -42,7 +45,7 @@ Found = dict[tuple[str, date, tuple[str, str]], Tally]
 def campus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Campus]:
     """A small campus in the middle of its second week, without faults."""
     world = World(MONDAY, students=40, weeks=3, faulty=False)
-    with Campus(tmp_path_factory.mktemp("campus"), world) as campus:
+    with Campus(tmp_path_factory.mktemp("campus"), world, feeds=KNOWN) as campus:
         campus.advance(datetime(2026, 9, 2, 12, tzinfo=ZONE))
         yield campus
 
@@ -174,7 +177,7 @@ def test_naive_readers_of_what_is_delivered_find_the_truth(
     world: World, now: datetime, faults: set[str], tmp_path: Path
 ) -> None:
     found: Found = defaultdict(Tally)
-    with Campus(tmp_path, world, fault_every=4) as campus:
+    with Campus(tmp_path, world, fault_every=4, feeds=KNOWN) as campus:
         campus.advance(now)
         files = pull(campus)
         met = naive_vle(campus, files, found)
@@ -278,7 +281,7 @@ def test_faults_come_in_turn_and_always_at_the_same_calls(tmp_path: Path) -> Non
     world = World(MONDAY, students=40, weeks=1)
 
     def answers(folder: Path) -> list[tuple[int, str | None, bool]]:
-        with Campus(folder, world, fault_every=3) as campus, client(campus) as http:
+        with Campus(folder, world, fault_every=3, feeds=KNOWN) as campus, client(campus) as http:
             campus.advance(world.start(7))
             query = {"from": "2026-08-24T00:00:00Z", "to": "2026-08-25T00:00:00Z"}
             seen = [http.get("/api/v1/events", params=query) for _ in range(12)]
@@ -292,12 +295,12 @@ def test_faults_come_in_turn_and_always_at_the_same_calls(tmp_path: Path) -> Non
 
 def test_a_campus_started_again_goes_on_where_it_was(tmp_path: Path) -> None:
     world, noon = World(MONDAY, students=20, weeks=2), datetime(2026, 8, 26, 12, tzinfo=ZONE)
-    with Campus(tmp_path, world) as campus:
+    with Campus(tmp_path, world, feeds=KNOWN) as campus:
         first = campus.advance(noon)
         assert len(first) == 2 * 4 + 1 + 2 * 2
         assert campus.advance(noon) == []
         token = campus.environment["CAMPUS_VLE_TOKEN"]
-    with Campus(tmp_path, world) as campus:
+    with Campus(tmp_path, world, feeds=KNOWN) as campus:
         assert campus.now == noon
         assert campus.environment["CAMPUS_VLE_TOKEN"] == token
         assert campus.advance(noon - timedelta(days=1)) == []
@@ -311,10 +314,10 @@ def test_a_campus_started_again_goes_on_where_it_was(tmp_path: Path) -> None:
 
 def test_what_fell_due_while_the_campus_was_closed_is_there_when_it_opens(tmp_path: Path) -> None:
     world, weeks_later = World(MONDAY, students=20, weeks=2), datetime(2026, 10, 12, 8, 30, tzinfo=ZONE)
-    with Campus(tmp_path, world) as campus:
+    with Campus(tmp_path, world, feeds=KNOWN) as campus:
         campus.advance(world.due(9))
         before = pull(campus)
-    with Campus(tmp_path, world) as campus:
+    with Campus(tmp_path, world, feeds=KNOWN) as campus:
         missed = campus.advance(weeks_later)
         after = pull(campus)
         recent, _ = events(campus, "2026-10-12T00:00:00+01:00", "2026-10-13T00:00:00+01:00")
@@ -329,7 +332,7 @@ def test_what_fell_due_while_the_campus_was_closed_is_there_when_it_opens(tmp_pa
 
 def test_late_and_corrected_files_come_on_their_day(tmp_path: Path) -> None:
     world = World(MONDAY, students=20)
-    with Campus(tmp_path, world) as campus:
+    with Campus(tmp_path, world, feeds=KNOWN) as campus:
         campus.advance(datetime(2026, 11, 3, 2, 59, tzinfo=ZONE))
         there = {
             p

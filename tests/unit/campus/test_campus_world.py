@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from campus import plan
-from campus.systems import Delivery, attendance, library, student_records, vle
+from campus.systems import Delivery, attendance, library, rosters, student_records, vle
 from campus.world import AWAY, ZONE, World, last_weeks
 
 MONDAY = date(2026, 8, 24)
@@ -40,11 +40,12 @@ def test_equal_worlds_deliver_equal_bytes_and_another_seed_other_ones() -> None:
     first = everything(world)
     assert first == everything(World(MONDAY, students=50, weeks=3))
     other = everything(World(MONDAY, students=50, weeks=3, seed=8))
-    same = {path for path in first if first[path] == other[path]}
-    # Only the calendar and the days without a session have nothing that a seed could change.
+    same = {d.path for d in term(world) if first[d.path] == other[d.path]}
+    # Only calendar and modules, lists without an entry yet and days without a session have nothing to change.
     weekends = {d.path for d in term(world) if d.source_id == "attendance" and d.day % 7 > 4}
-    calendars = {f"student_records/term_calendar_{stamp}.csv" for stamp in (20260822, 20260912)}
-    assert same == calendars | weekends
+    fixed = {d.path for d in term(world) if d.source_id in ("term_calendar", "modules")}
+    empty = {path for path in same if path.startswith("rosters/") and len(first[path].splitlines()) < 2}
+    assert same == fixed | weekends | empty
 
 
 def test_the_campus_goes_on_term_after_term_and_changes_nothing_it_delivered() -> None:
@@ -186,11 +187,33 @@ def test_without_faults_every_file_is_on_time_and_every_row_is_good() -> None:
         assert not attendance.register(world, day).fault.any()
 
 
-def test_the_planned_faults_fall_in_weeks_ten_and_eleven(world: World) -> None:
-    faulty = {d.fault: (d.source_id, d.day // 7 + 1, (d.due - world.due(d.day)).days)
-              for d in term(world) if d.fault}  # fmt: skip
-    assert faulty == {"late": ("attendance", 10, 4), "corrected": ("attendance", 10, 3),
-                      "bad_batch": ("library_gates", 11, 0)}  # fmt: skip
+def test_every_feed_has_its_planned_faults(world: World) -> None:
+    planned = {
+        (d.source_id, d.fault): (d.day // 7 + 1, (d.due - world.due(d.day)).days) for d in term(world) if d.fault
+    }
+    assert planned == {
+        ("attendance", "late"): (10, 4), ("attendance", "corrected"): (10, 3), ("library_gates", "bad_batch"): (11, 0),
+        ("library_loans", "late"): (10, 2), ("library_loans", "bad_batch"): (11, 0),
+        ("library_loans", "corrected"): (11, 1), ("library_eresources", "late"): (10, 2),
+        ("library_eresources", "repeated"): (11, 0), ("blackboard", "bad_batch"): (10, 0),
+        ("blackboard", "corrected"): (10, 1), ("blackboard", "new_column"): (11, 0), ("doors_north", "late"): (10, 2),
+        ("doors_south", "bad_batch"): (10, 0), ("doors_south", "corrected"): (10, 1), ("wifi", "bad_batch"): (11, 0),
+        ("wifi", "corrected"): (11, 1), ("portal_logins", "late"): (10, 2), ("portal_logins", "repeated"): (10, 0),
+        ("portal_logins", "bad_batch"): (10, 0), ("portal_logins", "corrected"): (10, 1),
+        ("staff_links", "bad_batch"): (10, 0), ("staff_links", "corrected"): (10, 1), ("exemptions", "late"): (10, 2),
+        ("exemptions", "bad_batch"): (11, 0), ("exemptions", "corrected"): (11, 1),
+        ("student_notes", "repeated"): (10, 0),
+    }  # fmt: skip
+
+
+def test_who_is_exempt_is_entered_before_the_first_day_and_half_of_them_are_silent(world: World) -> None:
+    silent = [world.population.silent_from[e.student] == e.begins - 1 for e in world.exemptions]
+    assert len(silent) == 6
+    assert sum(silent) == 3
+    for exemption in world.exemptions:
+        assert exemption.created < exemption.begins < exemption.ends
+    listed = {d: table(rosters.exemptions(world, d), delimiter=";") for d in (-30, world.days)}
+    assert [len(rows) for rows in listed.values()] == [0, 6]
 
 
 def test_a_correction_flips_marks_takes_one_row_out_and_puts_one_in(world: World) -> None:
