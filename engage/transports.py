@@ -218,7 +218,6 @@ class SqlReplica(Strict):
     """How long after its time a row may still be on its way, into the table and into the replica."""
     overlap: timedelta = Field(default=timedelta(minutes=30), ge=timedelta())
     """How far before its beginning a reading goes back, for rows that were on their way for longer."""
-    page_size: int = Field(default=5000, gt=0)
     timeout_s: float = Field(default=600, gt=0)
     """Of one statement."""
 

@@ -159,7 +159,7 @@ class _Reading:
         for user in self._enrolled(course):
             yield {"kind": "enrolment"}
             # 0 is never. A value that stands still is told once.
-            if (at := user["lastcourseaccess"]) >= self._since and at:
+            if (at := user["lastcourseaccess"]) >= self._since:
                 yield {
                     "kind": "last_access",
                     "id": f"last_access/{user['id']}/{course}/{at}",

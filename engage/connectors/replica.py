@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 from zoneinfo import ZoneInfo
 
 import psycopg
@@ -26,6 +26,7 @@ from engage.warehouse import Connection
 
 _REFUSED = re.compile("authentication failed|pg_hba.conf|does not exist|no password supplied|not permitted")
 _CONNECT_S = 10
+_BLOCK = 1 << 20
 # What is known to have been replayed (of a standby), the highest id, the times of the first and the last row.
 _EXTENT = """
 select
@@ -40,10 +41,13 @@ select
     (select max({id}) from {table} where {time} < {end}),
     (select min({id}) from {table} where {time} >= {begin} and {time} < {end})
 """
+# JSON holds no control characters: with these as marks, a line is the item as it is.
 _ROWS = """
-select row_to_json(q)::text from ({query}) as q
-where {id} between {low} and {high} and {time} >= {first}
-order by {id}
+copy (
+    select row_to_json(q)::text from ({query}) as q
+    where {id} between {low} and {high} and {time} >= {first}
+    order by {id}
+) to stdout (format csv, delimiter E'\\x01', quote E'\\x02')
 """
 _LAST_SECOND = 2**62
 _READ_BEFORE = "select max(read_to) from ops.delivery where source_id = %s and window_end <= %s"
@@ -164,16 +168,17 @@ class ReplicaConnector:
 
     def _rows(self, replica: Connection, low: int, high: int) -> Iterator[bytes]:
         """Yield the rows with these ids as JSON Lines, many at a time."""
-        query = self._transport.query or sql.SQL("select * from {}").format(self._names["table"])
+        declared = self._transport.query
+        query = sql.SQL(declared) if declared else sql.SQL("select * from {}").format(self._names["table"])
         first = int(beginning(self._source, self._transport.start, self._zone).timestamp())
-        with psycopg.ServerCursor(cast(psycopg.Connection[Any], replica), "engage") as cursor:
-            cursor.execute(
-                self._sql(
-                    _ROWS, query=sql.SQL(query) if isinstance(query, str) else query, low=low, high=high, first=first
-                )
-            )
-            while rows := cursor.fetchmany(self._transport.page_size):
-                yield "".join(f"{line}\n" for (line,) in rows).encode()
+        block = bytearray()
+        with replica.cursor().copy(self._sql(_ROWS, query=query, low=low, high=high, first=first)) as copy:
+            for row in copy:
+                block += row
+                if len(block) > _BLOCK:
+                    yield bytes(block)
+                    block.clear()
+        yield bytes(block)
 
     def _sql(self, statement: str, **given: sql.Composable | int) -> sql.Composed:
         # Literals in place of parameters: the declared query may hold per cent signs.
