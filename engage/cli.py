@@ -14,6 +14,7 @@ from engage.commands.health import source_health
 from engage.commands.incidents import incident, messages
 from engage.commands.sources import source
 from engage.connectors import AccessError, TransportError
+from engage.decisions import DecisionError
 from engage.postgres import PostgresError
 from engage.sources import ConfigurationError
 
@@ -59,7 +60,7 @@ def main() -> None:
     """Run the command line; what a user can mend is said in a line, never as a traceback."""
     try:
         cli(standalone_mode=True)
-    except (AccessError, TransportError) as error:
+    except (AccessError, DecisionError, TransportError) as error:
         click.echo(str(error), err=True)
         sys.exit(1)
     except (ConfigurationError, PostgresError) as error:

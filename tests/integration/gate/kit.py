@@ -182,7 +182,7 @@ class Gate:
     def forget(self) -> None:
         """Empty the warehouse but for its configuration."""
         self.execute(
-            "truncate ops.delivery, ops.sighting, ops.batch, ops.decision, ops.rule_result, ops.batch_day, ops.touched_day,"
-            " raw.activity, raw.attendance, raw.students, quarantine.row, pii.student, pii.identity,"
+            "truncate ops.delivery, ops.sighting, ops.batch, ops.decision, ops.rule_result, ops.batch_day,"
+            " ops.touched_day, raw.activity, raw.attendance, raw.students, quarantine.row, pii.student, pii.identity,"
             " pii.identity_sighting"
         )
