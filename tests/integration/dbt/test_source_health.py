@@ -62,8 +62,12 @@ def test_late_data_changes_the_facts_of_its_day_and_not_what_was_judged(url: str
     with connect(url) as connection:
         deliver(connection, MONDAY + timedelta(days=1), at(4, 13))
         deliver(connection, MONDAY + timedelta(days=3), at(4, 13), quality=60)
+    # Stricter from now on: no reason to think otherwise of days that are over.
+    gates = sources["library_gates"]
+    limits = gates.freshness.model_copy(update={"warn_after_h": 1, "fail_after_h": 14})
+    sources["library_gates"] = gates.model_copy(update={"freshness": limits})
     second = build(at(4, 14))
-    assert [second[day][0] for day in days] == ["disabled", "fresh", "warning", "stale", "fresh"]
+    assert [second[day][0] for day in days] == ["disabled", "fresh", "warning", "stale", "stale"]
     assert [second[day][1:5] for day in days[1:4]] == [
         (True, True, 100, 7),
         (False, False, None, 0),
