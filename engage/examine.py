@@ -17,6 +17,19 @@ from engage.sources import Source
 from engage.text import Opener, UnreadableError
 from engage.warehouse import Connection
 
+FEW = 10
+"""Events: where fewer are usual, none at all is chance, not a fault."""
+_IS_QUIET = """
+select bool_and(exists (
+    select from raw.term_calendar as c
+    where
+        coalesce(c.programme_code, '') = '' and coalesce(c.cohort, '') = ''
+        and (c.kind = 'closure' or c.kind = any(%(quiet)s)) and day between c.starts_on and c.ends_on
+        and c.as_of_date = (select max(n.as_of_date) from raw.term_calendar as n where n.source_id = c.source_id)
+))
+from generate_series(%(first)s::date, %(last)s::date, interval '1 day') as day
+"""
+
 
 @dataclass(frozen=True)
 class Examined:
@@ -62,10 +75,16 @@ class Examiner:
         """Raise UnreadableError for days that cannot be meant."""
         if delivery.first_day is None or delivery.last_day is None:
             return
-        if delivery.first_day > delivery.version_at.astimezone(self.zone).date():
-            raise UnreadableError("names a day that had not come when it was delivered")
+        if delivery.first_day > (written := delivery.version_at.astimezone(self.zone).date()):
+            raise UnreadableError(
+                f"names a day that had not come when it was delivered: {delivery.first_day}, and it was written on"
+                f" {written}; have its name corrected, or the clock of the server, and have it sent again"
+            )
         if (delivery.last_day - delivery.first_day).days >= LONGEST:
-            raise UnreadableError(f"names more than {LONGEST} days")
+            raise UnreadableError(
+                f"names more than {LONGEST} days: {delivery.first_day} to {delivery.last_day}; have its name corrected,"
+                " or sent in parts"
+            )
 
     def _facts(self, delivery: Delivery, loaded: Loaded) -> dict[str, object]:
         """What is usual and due, for rules on the batch as a whole."""
@@ -96,21 +115,51 @@ class Examiner:
         return cast(tuple[dict[str, int]], found)[0] if found else {}
 
     def _typical_rows(self, delivery: Delivery) -> float | None:
-        """Return the median rows of the last 8 accepted batches of the same weekday; None: there are fewer than 3."""
+        """Return the rows a day of the last 8 accepted batches of the same weekday, their median, for as many days.
+
+        None: there are fewer than 3 such batches, so few events that none are as usual, or nothing need happen then.
+        Once a person has released a list, its size is usual: only it and what came after counts, whatever the weekday.
+        """
+        since, is_list = None, self.source.relation == "snapshot"
+        if not is_list and self._is_quiet(delivery):
+            return None
+        if is_list:
+            ((since,),) = self.connection.execute(
+                "select max(d.first_day) from ops.batch as b inner join ops.delivery as d using (delivery_id)"
+                " where b.source_id = %s and b.state = 'published' and b.is_released and d.first_day < %s",
+                [self.source.id, delivery.first_day],
+            ).fetchall()
         found = self.connection.execute(
             """
-            select case when count(*) >= 3 then percentile_cont(0.5) within group (order by rows) end
+            select case when count(*) >= %(enough)s then percentile_cont(0.5) within group (order by rows) end
             from (
-                select b.rows_accepted + b.rows_quarantined as rows
+                select (b.rows_accepted + b.rows_quarantined) / (d.last_day - d.first_day + 1.0) as rows
                 from ops.batch as b
                 inner join ops.delivery as d using (delivery_id)
                 where
-                    b.source_id = %s and b.state = 'published' and d.first_day < %s
-                    and extract(isodow from d.first_day) = extract(isodow from %s::date)
+                    b.source_id = %(source)s and b.state = 'published' and d.first_day < %(day)s
+                    and coalesce(
+                        d.first_day >= %(since)s::date,
+                        extract(isodow from d.first_day) = extract(isodow from %(day)s::date)
+                    )
                 order by d.first_day desc
                 limit 8
             ) as earlier
             """,
-            [self.source.id, delivery.first_day, delivery.first_day],
+            {"source": self.source.id, "day": delivery.first_day, "since": since, "enough": 1 if since else 3},
         ).fetchone()
-        return cast(tuple[float | None], found)[0]
+        (a_day,) = cast(tuple[float | None], found)
+        if a_day is None or delivery.first_day is None or delivery.last_day is None:
+            return a_day
+        typical = a_day * ((delivery.last_day - delivery.first_day).days + 1)
+        return typical if is_list or typical >= FEW else None
+
+    def _is_quiet(self, delivery: Delivery) -> bool:
+        """Say whether all its days lie in closures, or in times in which the source need deliver nothing."""
+        given = {
+            "first": delivery.first_day,
+            "last": delivery.last_day,
+            "quiet": list(self.source.freshness.quiet_in),
+        }
+        ((is_quiet,),) = self.connection.execute(_IS_QUIET, given).fetchall()
+        return bool(is_quiet)

@@ -96,6 +96,11 @@ BATCHES: dict[str, list[tuple[dict[str, Any], dict[str, object], bool]]] = {
         ({"column": "at", "within_hours": 10}, {"due_by": "2026-10-01T23:00:00+00:00"}, True),
         ({"column": "at", "within_hours": 10}, {"due_by": "2026-10-01T23:01:00+00:00"}, False),
     ],
+    "expect_dropped_rows_not_to_shrink": [
+        ({"reason": "gone", "may_shrink_by": 10}, {"dropped": {}, "dropped_before": {}}, True),
+        ({"reason": "gone", "may_shrink_by": 10}, {"dropped": {"gone": 9}, "dropped_before": {"gone": 10}}, True),
+        ({"reason": "gone", "may_shrink_by": 10}, {"dropped": {"gone": 8}, "dropped_before": {"gone": 10}}, False),
+    ],
     "expect_table_row_count_to_be_between": [({"min_value": 5}, {}, True), ({"min_value": 6}, {}, False)],
     "expect_column_values_to_be_unique": [({"column": "row_number"}, {}, True), ({"column": "is_so"}, {}, False)],
     "expect_compound_columns_to_be_unique": [
