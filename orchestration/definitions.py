@@ -8,11 +8,13 @@ import dagster as dg
 
 from assets import all_assets, freshness_checks
 from assets.resources import WarehouseResource
+from assets.standing import standing_checks
 from engage import dbt
 from engage.configuration import load_scoring
 from engage.settings import Settings
 from engage.sources import load_sources
 from engage.suites import load_suite
+from orchestration.decisions import decision_jobs
 from orchestration.jobs import all_jobs
 from orchestration.owners import owners_job, owners_sensor
 from orchestration.prune import prune_job
@@ -31,8 +33,8 @@ def build_defs(settings: Settings | None = None, **resources: object) -> dg.Defi
     manifest = json.loads(dbt.parse(settings.home).read_text())
     return dg.Definitions(
         assets=all_assets(sources, suites, manifest, settings),
-        asset_checks=[freshness_checks(sources)],
-        jobs=[*all_jobs(manifest, sources), owners_job(), prune_job()],
+        asset_checks=[freshness_checks(sources), standing_checks(sources)],
+        jobs=[*all_jobs(manifest, sources), *decision_jobs(), owners_job(), prune_job()],
         sensors=[arrivals_sensor(sources), touched_days_sensor(), owners_sensor(sources, settings)],
         schedules=all_schedules(load_scoring(settings.config).time_zone),
         resources={"warehouse": WarehouseResource(), **resources},

@@ -12,6 +12,7 @@ from assets.feeds import GOES_ON
 from assets.freshness import CHECK
 from assets.manifest import Node, read_manifest
 from assets.naming import landing_key, raw_key
+from assets.standing import CHECKS
 from engage.sources import Source
 
 DAILY, WEEKLY, EVERYTHING, FRESHNESS = "daily_marts", "weekly_scores", "everything", "freshness"
@@ -38,12 +39,14 @@ def all_jobs(manifest: Node, sources: dict[str, Source]) -> list[Any]:
     models = read_manifest(manifest, sources)
     daily = dg.AssetSelection.assets(*(models.specs[one].key for one in sorted(models.daily)))
     warehouse = dg.AssetSelection.assets(*(spec.key for spec in models.specs.values()))
-    freshness = dg.AssetSelection.checks(*(dg.AssetCheckKey(raw_key(source), CHECK) for source in sources.values()))
+    keys = [raw_key(source) for source in sources.values()]
+    standing = dg.AssetSelection.checks(*(dg.AssetCheckKey(key, check) for key in keys for check in CHECKS))
+    freshness = dg.AssetSelection.checks(*(dg.AssetCheckKey(key, CHECK) for key in keys))
     taken_in = [key(source) for source in sources.values() for key in (landing_key, raw_key)]
     return [
         dg.define_asset_job(
             INGEST,
-            dg.AssetSelection.assets(*taken_in),
+            dg.AssetSelection.assets(*taken_in) - standing,
             description="Land, load, audit and publish what the sources of this run have delivered, rosters first.",
             # One that refuses us turns its check red, and keeps none of the others from the gate.
             tags={GOES_ON: "true"},
@@ -51,7 +54,7 @@ def all_jobs(manifest: Node, sources: dict[str, Source]) -> list[Any]:
         *(
             dg.define_asset_job(
                 ingest(source),
-                dg.AssetSelection.assets(landing_key(source), raw_key(source)),
+                dg.AssetSelection.assets(landing_key(source), raw_key(source)) - standing,
                 description=f"Land, load, audit and publish what {source.title} has delivered.",
             )
             for source in sources.values()
@@ -68,5 +71,9 @@ def all_jobs(manifest: Node, sources: dict[str, Source]) -> list[Any]:
             description="All of it in one run, left to right: a backfill, the demo, a replay.",
             tags={GOES_ON: "true"},
         ),
-        dg.define_asset_job(FRESHNESS, freshness, description="Look how old every source's newest data is."),
+        dg.define_asset_job(
+            FRESHNESS,
+            freshness | standing,
+            description="Look how old every source's newest data is, and for what lies about.",
+        ),
     ]
