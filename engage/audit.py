@@ -114,10 +114,12 @@ def _result(rule: Rule, outcome: Outcome | None) -> RuleResult:
     checked, failed = (outcome.rows_checked, outcome.rows_failed) if outcome and rule.scope == "row" else (None, None)
     is_met = outcome is not None and outcome.is_met
     share = float(is_met)
-    problem = None if is_met else "not met"
+    problem = None
     if outcome is None:
         problem = "could not be evaluated"
-    elif checked is not None and failed is not None:
+    elif not is_met:
+        problem = f"not met: {outcome.said}" if outcome.said else "not met"
+    if checked is not None and failed is not None:
         share = 1 - failed / checked if checked else 1.0
         problem = f"{failed:,} of {checked:,} rows do not meet it" if failed else None
     return RuleResult(

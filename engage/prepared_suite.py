@@ -20,6 +20,8 @@ class Outcome:
     is_met: bool
     rows_checked: int | None
     rows_failed: int | None
+    said: str | None = None
+    """What was found: numbers, never a value of a row."""
 
 
 class PreparedSuite:
@@ -79,9 +81,14 @@ class PreparedSuite:
         values = {name: metrics[metric.id] for name, metric in needs.items()}
         # The hook that every expectation has; `metrics_validate` around it would work out again what it needs.
         try:
-            is_met = bool(expectation._validate(values, _RUNTIME, self._engine)["success"])
+            found = expectation._validate(values, _RUNTIME, self._engine)
         except (ArithmeticError, LookupError, TypeError, ValueError):
             return None
+        is_met, result = bool(found["success"]), found.get("result", {})
         if not (rule := getattr(expectation, "map_metric", None)):
-            return Outcome(is_met, None, None)
-        return Outcome(is_met, values["table.row_count"], values[f"{rule}.unexpected_count"] or 0)
+            # The number of rows, or a share of them.
+            observed = result.get("observed_value")
+            said = f"{observed:,.6g} found" if isinstance(observed, int | float) else None
+            return Outcome(is_met, None, None, result.get("said", said))
+        failed = values[f"{rule}.unexpected_count"] or 0
+        return Outcome(is_met, values["table.row_count"], failed, f"{failed:,} rows")

@@ -1,7 +1,7 @@
 """Expectation types that Great Expectations does not have: rules on a batch as a whole, by what is usual or due.
 
 Fields that are not written in a suite (`typical_rows`, `due_by`, `dropped`, ...) are facts about the delivery that the
-caller fills in before each batch. Importing this module registers the types.
+caller fills in before each batch; `said` is what was found, in numbers. Importing this module registers the types.
 """
 
 from datetime import datetime
@@ -22,7 +22,8 @@ class ExpectRowCountToBeUsual(ExpectTableRowCountToBeBetween):  # type: ignore[m
     def _validate(self, metrics: dict[str, Any], *_: Any, **__: Any) -> dict[str, Any]:
         rows, typical = metrics["table.row_count"], self._get_success_kwargs().get("typical_rows")
         usual = typical is None or self.min_ratio * typical <= rows <= self.max_ratio * typical
-        return {"success": usual, "result": {"observed_value": rows}}
+        said = None if usual else f"{rows:,} rows came where {typical:,.0f} are usual"
+        return {"success": usual, "result": {"observed_value": rows, "said": said}}
 
 
 class ExpectColumnToReachTheEnd(ExpectColumnMaxToBeBetween):  # type: ignore[misc]
@@ -39,7 +40,8 @@ class ExpectColumnToReachTheEnd(ExpectColumnMaxToBeBetween):  # type: ignore[mis
             return {"success": True, "result": {}}
         # The metric is an instant written as text.
         short = (datetime.fromisoformat(due_by) - datetime.fromisoformat(str(latest))).total_seconds() / 3600
-        return {"success": short <= self.within_hours, "result": {"observed_value": round(short, 2)}}
+        said = f"the last one lies {short:.1f} hours before the end, where {self.within_hours:g} are allowed"
+        return {"success": short <= self.within_hours, "result": {"observed_value": round(short, 2), "said": said}}
 
 
 class ExpectDroppedRowsNotToShrink(ExpectTableRowCountToBeBetween):  # type: ignore[misc]
@@ -57,4 +59,5 @@ class ExpectDroppedRowsNotToShrink(ExpectTableRowCountToBeBetween):  # type: ign
 
     def _validate(self, metrics: dict[str, Any], *_: Any, **__: Any) -> dict[str, Any]:
         there, before = ((rows or {}).get(self.reason, 0) for rows in (self.dropped, self.dropped_before))
-        return {"success": there >= before * (1 - self.may_shrink_by / 100), "result": {"observed_value": there}}
+        is_met = there >= before * (1 - self.may_shrink_by / 100)
+        return {"success": is_met, "result": {"observed_value": there, "said": f"{there:,} came, {before:,} before"}}

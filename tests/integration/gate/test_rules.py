@@ -123,7 +123,8 @@ def test_every_kind_of_batch_rule_can_be_met_and_broken(probe: Gate, kind: str) 
     for kwargs, facts, is_met in BATCHES[kind]:
         result = judged(probe, rule(kind, kwargs), **facts)
         assert (result.is_met, result.share_met, result.rows_checked) == (is_met, float(is_met), None), kwargs
-        assert result.problem == (None if is_met else "not met")
+        assert is_met or (result.problem or "").startswith("not met: ")
+        assert result.problem is None or any(digit in result.problem for digit in "0123456789"), "what was found"
 
 
 def test_a_rule_that_cannot_be_evaluated_counts_as_broken(probe: Gate) -> None:
@@ -191,7 +192,47 @@ def test_the_usual_number_of_rows_is_the_median_of_the_same_weekday_from_three_b
         gate.deliver(source, attend(day, rows), day=day, version_at=datetime(2026, 11, 1, offset, tzinfo=UTC))
     outcomes = gate.process(source, gate.suite(source, USUAL))
     assert [o.state for o in outcomes] == ["published"] * 4 + ["held"] + ["published"] * 2
-    assert outcomes[4].problem == "'As many rows as usual' must hold: not met"
+    assert outcomes[4].problem == "'As many rows as usual' must hold: not met: 5 rows came where 12 are usual"
+
+
+@pytest.mark.parametrize(
+    ("usual", "day", "state"),
+    [
+        (70, date(2026, 9, 26), "held"),
+        (8, date(2026, 9, 26), "published"),  # so few that none are nothing odd
+        (70, date(2026, 10, 3), "published"),  # closed: nobody is there
+    ],
+)
+def test_no_events_are_odd_only_where_many_are_usual_and_not_in_a_closure(
+    gate: Gate, usual: int, day: date, state: str
+) -> None:
+    gate.know("001")
+    gate.execute("create table raw.calendar partition of raw.term_calendar for values in ('terms')")
+    gate.execute(
+        "insert into raw.term_calendar (source_id, as_of_date, batch_id, row_number, term_code, kind, starts_on,"
+        " ends_on) values ('terms', '2026-09-01', 1, 1, 'C', 'closure', '2026-10-01', '2026-10-04')"
+    )
+    source = gate.source(ATTENDANCE)
+    days = [date(2026, 9, 5) + timedelta(days=7 * n) for n in range(3)]
+    for one in [*days, day]:
+        content = attend(one, usual if one != day else 0)
+        gate.deliver(source, content, day=one, version_at=datetime(one.year, one.month, one.day, 23, tzinfo=UTC))
+    assert [o.state for o in gate.process(source, gate.suite(source, USUAL))] == ["published"] * 3 + [state]
+    gate.execute("drop table raw.calendar")
+
+
+def test_what_is_usual_is_so_for_each_day_of_a_delivery(gate: Gate) -> None:
+    gate.know("001")
+    source = gate.source(ATTENDANCE)
+    for n in range(3):
+        monday = date(2026, 9, 7) + timedelta(days=7 * n)
+        week = b"".join(attend(monday + timedelta(days=day), 20).partition(b"\n")[2] for day in range(7))
+        heading = attend(monday, 0)
+        version_at = datetime(2026, 11, 1, n, tzinfo=UTC)
+        gate.deliver(source, heading + week, day=monday, last_day=monday + timedelta(days=6), version_at=version_at)
+    monday = date(2026, 9, 28)
+    gate.deliver(source, attend(monday, 20), day=monday, version_at=datetime(2026, 11, 2, tzinfo=UTC))
+    assert [o.state for o in gate.process(source, gate.suite(source, USUAL))] == ["published"] * 4
 
 
 def test_an_empty_file_is_met_by_row_rules_and_judged_by_its_number_of_rows(gate: Gate) -> None:
@@ -205,7 +246,7 @@ def test_an_empty_file_is_met_by_row_rules_and_judged_by_its_number_of_rows(gate
     gate.deliver(source, b"student_id,given_name,username,badge\n")
     (outcome,) = gate.process(source, gate.suite(source, not_empty))
     assert outcome.state == "held"
-    assert outcome.problem == "quality 66.6 is below 80; 'The list is not empty' must hold: not met"
+    assert outcome.problem == "quality 66.6 is below 80; 'The list is not empty' must hold: not met: 0 found"
     assert {r.rule_id: r.share_met for r in outcome.rules} == {"readable": 1.0, "not_empty": 0.0}
     assert outcome.quality_score == pytest.approx(200 / 3)
 
