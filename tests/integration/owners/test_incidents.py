@@ -7,6 +7,7 @@ import asyncssh
 import pytest
 
 from campus.servers import sftp_server
+from engage import incidents
 from engage.connectors import AccessError, TransportError
 from engage.landing import look
 from tests.integration.owners.kit import BOSS, ENGINEERS, OWNER, Desk, MailServer, row
@@ -98,6 +99,7 @@ def test_what_lasts_is_a_reminder_and_an_escalation_once(desk: Desk, mail_server
     desk.tell()
     desk.tell()
 
+    assert not incidents.is_due(desk.connection, desk.sources, desk.messaging, desk.now)
     # The silence that has begun meanwhile is news of its own, and not late yet.
     assert before == [OWNER, OWNER]
     assert mail_server.recipients[2:] == [OWNER, BOSS]
