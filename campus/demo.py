@@ -100,21 +100,25 @@ def play(campus: Campus, run: runtime.Runtime, settings: Settings) -> None:
     with dg.DagsterInstance.get() as instance:
         click.secho(f"\n[1/3] Weeks 1-{WEEKS - 1} arrive at once: a backfill is one run", bold=True)
         arrived = _at(campus, _morning(world, last_week))
-        click.echo(f"{len(arrived)} files and {last_week} days of an API are waiting")
-        # The first of two looks: a file is taken once it has stood still.
-        with warehouse.connect(run.url) as connection:
-            for source in load_sources(settings.config).values():
-                landing.look(connection, source, clock.now())
+        click.echo(f"{len(arrived)} files, a replica of Moodle and {last_week} days of APIs are waiting")
+        _look(run, settings)
         _at(campus, _morning(world, last_week) + LOOK_AGAIN)
         _done(driver.run_job(defs, instance, "everything", click.echo))
         click.secho(f"\n[2/3] Week {WEEKS} arrives day by day, noticed by the sensors", bold=True)
         for day in range(last_week + 1, last_week + 8):
             arrived = _at(campus, _morning(world, day))
             click.echo(f"{world.date(day):%a %d %b}: {len(arrived)} files arrived")
-            _done(*driver.tick(defs, instance, say=_indented))
+            _look(run, settings)
             _at(campus, _morning(world, day) + LOOK_AGAIN)
             _done(*driver.tick(defs, instance, say=_indented))
         _done(driver.run_job(defs, instance, "weekly_scores", click.echo))
+
+
+def _look(run: runtime.Runtime, settings: Settings) -> None:
+    """Take the first of two looks: a file is fetched once it has stood still."""
+    with warehouse.connect(run.url) as connection:
+        for source in load_sources(settings.config).values():
+            landing.look(connection, source, clock.now())
 
 
 def _indented(line: str) -> None:
@@ -149,9 +153,13 @@ def report(campus: Campus, run: runtime.Runtime, settings: Settings) -> bool:
         since = last_week - timedelta(days=7)
         quiet = [s["student_id"] for s in known["silent"] if date.fromisoformat(s["from"]) <= since]
         scored, below = connection.execute(SILENT, [last_week, quiet]).fetchall()[0]
+    click.secho("\nFaults that were planned", bold=True)
+    planned = [
+        {"fault": file["fault"], "file": file["file"], "delivered": datetime.fromisoformat(file["delivered_at"])}
+        for file in known["files"]
+    ]
+    show(planned, False, "no file was late, spoiled, corrected or sent twice")
     click.secho("\nAgainst the truth", bold=True)
-    for file in known["files"]:
-        click.echo(f"  {file['fault']:9} {file['file']}, delivered {file['delivered_at'][:16].replace('T', ' ')}")
     is_seen = silence_is_seen(int(str(scored)), int(str(below)))
     click.secho(
         f"  of {scored} students who fell silent before the last two weeks, {below} are below 350 in the last one"
