@@ -4,6 +4,7 @@
 """
 
 import argparse
+import os
 import tempfile
 import time
 from dataclasses import replace
@@ -18,7 +19,7 @@ from engage.warehouse import connect
 from orchestration import driver, up
 from orchestration.definitions import build_defs
 
-WARM_UP_S = 90
+STARTS_WITHIN_S = 300
 TABLES = "select tablename from pg_tables where schemaname = 'public' order by tablename"
 Sizes = dict[str, tuple[int, int]]
 
@@ -77,6 +78,13 @@ def say(title: str, grown: Sizes, times: float) -> None:
         print(f"  {name:28} {rows * times:9,.0f} rows {size * times / 1024:9,.1f} KiB")
 
 
+def _wait_for_ticks(services: up.Services, url: str) -> None:
+    deadline = time.monotonic() + STARTS_WITHIN_S
+    while sizes(url)["job_ticks"][0] < 10:
+        if services.wait(5) or time.monotonic() > deadline:
+            raise SystemExit("the daemon does not tick")
+
+
 def main() -> None:
     """Measure, and print what an hour adds."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -86,9 +94,10 @@ def main() -> None:
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         settings = settings_of(Path(name), given.sources)
+        os.environ["ENGAGE_EXPECTATIONS"] = str(settings.expectations)
         with runtime.running(settings) as run:
             with up.services(run, given.port) as services:
-                services.wait(WARM_UP_S)
+                _wait_for_ticks(services, run.dagster_url)
                 before, began = sizes(run.dagster_url), time.monotonic()
                 services.wait(given.minutes * 60)
                 ticks, seconds = growth(before, sizes(run.dagster_url)), time.monotonic() - began

@@ -13,9 +13,12 @@ from psycopg import sql
 from assets.resources import readable_failures
 from engage.sources import ConfigurationError
 from engage.warehouse import Connection, connect
+from orchestration.jobs import FRESHNESS
 
 PRUNE = "prune_dagster"
 DAYS = {"ENGAGE_KEEP_RUNS_DAYS": 30, "ENGAGE_KEEP_FAILED_RUNS_DAYS": 90}
+HOURLY, CHECK_RESULTS = timedelta(days=2), timedelta(days=7)
+"""How long a run of the hourly look stays, and the result of a check: both are many, and say little when old."""
 PORTION = 100
 
 # Dagster forgets neither of these with a run. Portions, so that nothing is locked for long.
@@ -50,9 +53,9 @@ def prune_job() -> dg.JobDefinition:
         with readable_failures():
             keep, keep_failed = (timedelta(days=_days(name)) for name in DAYS)
         now = datetime.now(UTC)
-        deleted = prune_runs(context.instance, now - keep, now - keep_failed)
+        deleted = prune_runs(context.instance, now, keep, keep_failed)
         with readable_failures(), connect(os.environ["ENGAGE_DAGSTER_URL"], autocommit=True) as connection:
-            rows = prune_rows(connection, now - keep)
+            rows = prune_rows(connection, now - min(keep, CHECK_RESULTS))
         context.log.info(f"{deleted} runs; {', '.join(f'{count} rows of {name}' for name, count in rows.items())}")
 
     @dg.job(name=PRUNE, description="Keep Dagster's own storage from growing for ever.")
@@ -62,20 +65,20 @@ def prune_job() -> dg.JobDefinition:
     return _prune
 
 
-def prune_runs(instance: dg.DagsterInstance, before: datetime, failed_before: datetime) -> int:
-    """Delete finished runs older than `before` (failed ones: `failed_before`) with their events; return how many.
-
-    The newest materialisation of every asset stays, with its run.
+def prune_runs(instance: dg.DagsterInstance, now: datetime, keep_for: timedelta, keep_failed_for: timedelta) -> int:
+    """Delete runs that finished longer ago than `keep_for` (failed ones: `keep_failed_for`) with their events; return
+    how many. The newest materialisation of every asset stays, with its run.
     """
     newest = map(instance.get_latest_materialization_event, instance.get_asset_keys())
     keep = {event.run_id for event in newest if event}
     done = 0
-    for status, limit in [
-        (dg.DagsterRunStatus.SUCCESS, before),
-        (dg.DagsterRunStatus.CANCELED, before),
-        (dg.DagsterRunStatus.FAILURE, failed_before),
+    for status, job, age in [
+        (dg.DagsterRunStatus.SUCCESS, FRESHNESS, min(keep_for, HOURLY)),
+        (dg.DagsterRunStatus.SUCCESS, None, keep_for),
+        (dg.DagsterRunStatus.CANCELED, None, keep_for),
+        (dg.DagsterRunStatus.FAILURE, None, keep_failed_for),
     ]:
-        chosen = dg.RunsFilter(statuses=[status], updated_before=limit)
+        chosen = dg.RunsFilter(statuses=[status], job_name=job, updated_before=now - age)
         while old := set(instance.get_run_ids(chosen, limit=PORTION + len(keep))) - keep:
             for run_id in old:
                 instance.delete_run(run_id)

@@ -50,5 +50,8 @@ def test_old_runs_events_and_check_results_go_and_the_newest_stay(
     monkeypatch.setenv("ENGAGE_KEEP_FAILED_RUNS_DAYS", "39")
     installation.job("prune_dagster")
     assert failed.run_id not in {run.run_id for run in instance.get_runs()}
+    dagster_storage.execute("update runs set update_timestamp = update_timestamp - interval '3 days'")
+    installation.job("prune_dagster")
+    assert new not in {run.run_id for run in instance.get_runs()}, "the hourly look goes sooner"
     monkeypatch.setenv("ENGAGE_KEEP_RUNS_DAYS", "none")
     assert not installation.job("prune_dagster").success
