@@ -14,11 +14,11 @@ from typing import Literal, Self
 from zoneinfo import available_timezones
 
 import psycopg
-import yaml
 from psycopg.types.json import Jsonb
 from pydantic import Field, ValidationError, model_validator
 
 from engage.sources import ConfigurationError, Source, Strict, explain
+from engage.strict import read_yaml
 from engage.warehouse import Connection, connect
 
 RosterAttribute = Literal[
@@ -70,11 +70,9 @@ def load_scoring(config: Path) -> Scoring:
     """Read `scoring.yaml` of a configuration folder. Raises ConfigurationError naming file and key."""
     path = config / "scoring.yaml"
     try:
-        return Scoring.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+        return Scoring.model_validate(read_yaml(path))
     except FileNotFoundError as error:
         raise ConfigurationError(f"{path}: not there; every configuration folder needs one") from error
-    except yaml.YAMLError as error:
-        raise ConfigurationError(f"{path}: not YAML: {error}") from None
     except ValidationError as error:
         raise ConfigurationError(explain(path, error)) from None
 

@@ -6,12 +6,11 @@
 from pathlib import Path
 from typing import Literal
 
-import yaml
 from pydantic import ValidationError
 
 from engage import source_values as values
 from engage.records import IDENTITY_KINDS
-from engage.strict import ConfigurationError, Strict, explain
+from engage.strict import ConfigurationError, Strict, explain, read_yaml
 
 
 class NotAStudent(Strict):
@@ -33,10 +32,8 @@ def load(config: Path) -> list[NotAStudent]:
     """Read `identity.yaml` of a configuration folder; none without it. Raises ConfigurationError."""
     path = config / "identity.yaml"
     try:
-        return Identity.model_validate(yaml.safe_load(path.read_text(encoding="utf-8"))).not_students
+        return Identity.model_validate(read_yaml(path) or {}).not_students
     except FileNotFoundError:
         return []
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigurationError(f"{path}: cannot be read as YAML ({type(error).__name__})") from None
     except ValidationError as error:
         raise ConfigurationError(explain(path, error)) from None

@@ -9,7 +9,6 @@ from datetime import date, time
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-import yaml
 from pydantic import Field, ValidationError, model_validator
 
 from engage import not_students
@@ -18,6 +17,7 @@ from engage.records import IDENTITY_KINDS, RECORDS, Record
 from engage.strict import ConfigurationError as ConfigurationError
 from engage.strict import Strict as Strict
 from engage.strict import explain as explain
+from engage.strict import read_yaml
 from engage.strict import resolve as resolve
 from engage.transports import MoodleRest, Rest, SqlReplica, Transport
 
@@ -225,15 +225,9 @@ def load_source(path: Path) -> Source:
     Raises ConfigurationError naming the file and every wrong key.
     """
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{path}: cannot be read as UTF-8 text ({type(error).__name__})") from None
-    except yaml.MarkedYAMLError as error:
-        # Not the error itself: it quotes the line, which may hold a secret.
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise ConfigurationError(f"{path}: line {line}: not YAML: {error.problem}") from None
-    except yaml.YAMLError:
-        raise ConfigurationError(f"{path}: not YAML") from None
+        content = read_yaml(path)
+    except FileNotFoundError:
+        raise ConfigurationError(f"{path}: not there") from None
     try:
         source = Source.model_validate(content)
     except ValidationError as error:

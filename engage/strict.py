@@ -5,8 +5,11 @@ What the files say is known to the modules that read them.
 
 import os
 from pathlib import Path
+from typing import Any
 
+import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
+from yaml.constructor import ConstructorError
 
 from engage import source_values as values
 
@@ -31,6 +34,43 @@ def resolve(value: str) -> str:
     if (found := os.environ.get(match[1])) is None:
         raise ConfigurationError(f"the environment variable {match[1]} is not set")
     return found
+
+
+def read_yaml(path: Path) -> object:
+    """Return what a YAML file says. Raises FileNotFoundError, ConfigurationError naming file and line.
+
+    A key that is there twice is refused: the first of them would do nothing.
+    """
+    try:
+        return yaml.load(path.read_text(encoding="utf-8"), _Loader)  # noqa: S506
+    except FileNotFoundError:
+        raise
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{path}: cannot be read as UTF-8 text ({type(error).__name__})") from None
+    except yaml.MarkedYAMLError as error:
+        # Not the error itself: it quotes the line, which may hold a secret.
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise ConfigurationError(f"{path}: line {line}: not YAML: {error.problem}") from None
+    except (yaml.YAMLError, RecursionError):
+        raise ConfigurationError(f"{path}: not YAML") from None
+
+
+class _Loader(yaml.SafeLoader):
+    """Safe YAML whose every fault is a YAMLError."""
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        """See PyYAML, which lets a day such as 30 February pass as an error of the program."""
+        try:
+            return super().construct_object(node, deep)
+        except ValueError:
+            raise ConstructorError(None, None, "a date, time or number that cannot be", node.start_mark) from None
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """See PyYAML, which takes the last of equal keys."""
+        keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode) and key.value != "<<"]
+        if twice := next((key for place, key in enumerate(keys) if key in keys[:place]), None):
+            raise ConstructorError(None, None, f"the key {twice[:60]} is there twice", node.start_mark)
+        return super().construct_mapping(node, deep)
 
 
 _UNIONS = ("transport", "auth")

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 import psycopg
-import yaml
 from psycopg import sql
 from pydantic import Field, ValidationError, model_validator
 
 from engage.load import typed_columns
 from engage.sources import ConfigurationError, Source, Strict, explain
+from engage.strict import read_yaml
 from engage.typed_pass import literal
 from engage.warehouse import Connection
 
@@ -130,11 +130,9 @@ def load_suite(folder: Path, source: Source) -> Suite:
     """Read the suite of `source`. Raises ConfigurationError naming file and rule."""
     path = folder / f"{source.id}.yaml"
     try:
-        suite = Suite.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+        suite = Suite.model_validate(read_yaml(path))
     except FileNotFoundError as error:
         raise ConfigurationError(f"{path}: not there; every source needs an expectation suite") from error
-    except yaml.YAMLError as error:
-        raise ConfigurationError(f"{path}: not YAML: {error}") from error
     except ValidationError as error:
         raise ConfigurationError(explain(path, error)) from error
     columns = typed_columns(source)

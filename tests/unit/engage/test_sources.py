@@ -118,7 +118,12 @@ def test_a_good_file_is_read(write: Write) -> None:
         ("${GATE_PORT}", "abc", "transport.port", "must be a number from 1 to 65535, or ${ENV_NAME}"),
         ("${GATE_PORT}", "70000", "transport.port", "must be a number from 1 to 65535, or ${ENV_NAME}"),
         ("title:", "disabled_from: 2026-01-01\ntitle:", "disabled_from", "must not be before enabled_from"),
-        ("title:", "drop: [{column: D, reason: exits}]\ntitle:", "drop.0", "needs equals, matches, not_null: true or is_null"),
+        (
+            "title:",
+            "drop: [{column: D, reason: exits}]\ntitle:",
+            "drop.0",
+            "needs equals, matches, not_null: true or is_null",
+        ),
         ("title:", "drop: [{column: D, equals: [' '], reason: e}]\ntitle:", "drop.0.equals.0", "at least 1 character"),
         (SFTP, REST, "format.kind", "an API delivers jsonl, not csv"),
         (SFTP, REST + "  timeout_s: 0\n", "transport.timeout_s", "greater than 0"),
@@ -161,6 +166,18 @@ def test_no_message_repeats_a_secret(write: Write, old: str, new: str) -> None:
 def test_broken_yaml_names_the_line(write: Write) -> None:
     with pytest.raises(ConfigurationError, match=r"gate.yaml: line \d+: not YAML"):
         load_source(write("columns:", "columns: [" + ":"))
+
+
+@pytest.mark.parametrize(
+    ("new", "said"),
+    [
+        ("disabled_from: 2026-02-30\ncolumns:", "a date, time or number that cannot be"),
+        ("drop: []\ndrop: []\ncolumns:", "the key drop is there twice"),
+    ],
+)
+def test_what_yaml_itself_lets_pass_is_refused(write: Write, new: str, said: str) -> None:
+    with pytest.raises(ConfigurationError, match=rf"gate.yaml: line \d+: not YAML: {said}"):
+        load_source(write("columns:", new))
 
 
 def test_a_file_that_is_not_text_is_refused(tmp_path: Path) -> None:
