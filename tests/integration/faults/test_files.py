@@ -15,7 +15,7 @@ import pytest
 from engage.settings import PROJECT
 from engage.suites import load_suite
 from tests.integration.faults.conftest import Feed
-from tests.integration.gate.kit import ATTENDANCE, PAST, STUDENTS, Gate
+from tests.integration.gate.kit import ATTENDANCE, PAST, Gate
 from tests.integration.gate.test_order import GATES
 
 DAY = date(2026, 10, 1)
@@ -126,16 +126,6 @@ def test_the_same_bytes_change_nothing_under_whatever_name_and_time(feed: Feed) 
     assert (len(published(feed.gate)), feed.gate.execute("select * from ops.touched_day")) == (2, [])
 
 
-def test_a_correction_is_taken_back_by_sending_the_first_file_again(feed: Feed) -> None:
-    known(feed)
-    source = feed.source(ATTENDANCE, PATTERN)
-    for hours, content in enumerate([register(9), register(9, attended="No"), register(9)]):
-        feed.put("register_20261001.csv", content, NOON + timedelta(hours=hours))
-        feed.arrive(source, NOON + timedelta(hours=hours))
-    assert published(feed.gate) == [("e9-0", True)]
-    assert [state for _, state in feed.states()] == ["published", "superseded"]
-
-
 def test_a_file_from_the_future_does_not_overrule_its_correction(feed: Feed) -> None:
     known(feed)
     source = feed.source(ATTENDANCE, PATTERN)
@@ -181,28 +171,6 @@ def test_clocks_minutes_ahead_keep_rows_waiting_and_lose_none(feed: Feed) -> Non
     feed.arrive(source, EVENING + timedelta(hours=5), suite)
     found = feed.gate.execute("select rule_id, reason from quarantine.row where state = 'quarantined'")
     assert found == [("named_day", "Every row lies on a day that the file names")]
-
-
-def test_a_badge_reissued_in_mid_term_leaves_old_swipes_with_the_old_holder(feed: Feed) -> None:
-    students = feed.source(STUDENTS, r"students_(?P<day>\d{8})\.csv")
-    gates = feed.source(GATES | {"collapse": None}, r"gates_(?P<day>\d{8})\.csv")
-    days = [DAY + timedelta(days=n) for n in range(4)]
-    for day in days:
-        holder = "A,Ann,a1,007\nB,Bob,b1,\n" if day < days[2] else "A,Ann,a1,\nB,Bob,b1,007\n"
-        at = datetime(day.year, day.month, day.day, 23, tzinfo=UTC)
-        feed.put(f"students_{day:%Y%m%d}.csv", f"student_id,given_name,username,badge\n{holder}".encode(), at)
-        feed.put(f"gates_{day:%Y%m%d}.csv", f"badge,time,direction\n007,{day} 09:00:00,I\n".encode(), at)
-    # The swipes come first, and wait for who has the badge.
-    last = datetime(2026, 10, 5, tzinfo=UTC)
-    assert {o.state for o in feed.arrive(gates, last)} == {"held"}
-    feed.arrive(students, last)
-    feed.gate.process(gates)
-    feed.put(
-        "gates_20261002.csv", b"badge,time,direction\n007,2026-10-02 09:00:00,I\n007,2026-10-02 17:00:00,I\n", last
-    )
-    feed.arrive(gates, last)
-    found = feed.gate.execute("select activity_date, student_id from raw.activity order by 1, 2")
-    assert found == [(days[0], "A"), (days[1], "A"), (days[1], "A"), (days[2], "B"), (days[3], "B")]
 
 
 def test_the_days_on_which_the_clocks_change_have_23_and_25_hours(feed: Feed) -> None:
