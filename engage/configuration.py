@@ -102,6 +102,17 @@ def is_known(connection: Connection) -> bool:
     return connection.execute("select from ops.scoring_parameter").fetchone() is not None
 
 
+_TAKE_OUT = """
+with gone as (
+    delete from ops.source as s
+    where s.source_id = any(%(sources)s) or not exists (select from ops.batch as b where b.source_id = s.source_id)
+)
+update ops.source as s set disabled_from = least(disabled_from, (%(now)s at time zone %(zone)s)::date)
+where
+    not s.source_id = any(%(sources)s) and exists (select from ops.batch as b where b.source_id = s.source_id)
+"""
+
+
 def sync(connection: Connection, config: Path, sources: dict[str, Source], now: datetime) -> str:
     """Write the configuration in force to `ops`, in one transaction; return its version. Repeatable."""
     scoring = load_scoring(config)
@@ -128,7 +139,8 @@ def sync(connection: Connection, config: Path, sources: dict[str, Source], now: 
             "insert into ops.peer_level values (%s, %s, %s)",
             [(place, level.name, level.attributes) for place, level in enumerate(scoring.peer_levels, start=1)],
         )
-        cursor.execute("delete from ops.source")
+        # One that has delivered and is taken out, or made a draft again, is disabled from today: its past stays.
+        cursor.execute(_TAKE_OUT, {"sources": list(sources), "now": now, "zone": scoring.time_zone})
         cursor.executemany(
             "insert into ops.source values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
             [

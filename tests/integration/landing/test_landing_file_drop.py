@@ -115,6 +115,24 @@ def test_a_disabled_source_is_neither_looked_at_nor_landed_from_that_local_day_o
         look(warehouse, source, first)
 
 
+def test_a_source_that_is_made_a_draft_again_keeps_its_past(
+    warehouse: Connection, folder: Path, source: Source, store: str
+) -> None:
+    config, known = PROJECT / "config", "select source_id, disabled_from from ops.source"
+    configuration.sync(warehouse, config, {"gate": source, "new": source.model_copy(update={"id": "new"})}, NOW)
+    (folder / "gate_20261001.csv").write_text("1")
+    (delivery,) = settle_and_land(warehouse, source, store).landed
+    warehouse.execute(
+        "insert into ops.batch (delivery_id, source_id, state, started_at) values (%s, 'gate', 'published', now())",
+        [delivery.delivery_id],
+    )
+    for now in (NOW, NOW + timedelta(days=9)):
+        configuration.sync(warehouse, config, {}, now)
+        assert warehouse.execute(known).fetchall() == [("gate", NOW.date())]
+    configuration.sync(warehouse, config, {"gate": source}, NOW)
+    assert warehouse.execute(known).fetchall() == [("gate", None)]
+
+
 def test_what_is_enabled_later_is_collected_now(
     warehouse: Connection, folder: Path, source: Source, store: str
 ) -> None:
