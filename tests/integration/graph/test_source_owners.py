@@ -31,8 +31,8 @@ def test_a_held_file_is_told_by_one_run_and_an_idle_night_adds_none(installation
     assert [check.passed for check in run.get_asset_check_evaluations()] == [True]
     mail = installation.run.home / "outbox" / "000001-email.eml"
     assert b"gates_20261009.csv is held back" in mail.read_bytes()
-    for event in installation.instance.all_logs(run.run_id):
-        assert SECRET_NAME not in repr(event) and SECRET_BADGE not in repr(event)
+    for entry in installation.instance.all_logs(run.run_id):
+        assert SECRET_NAME not in repr(entry) and SECRET_BADGE not in repr(entry)
 
     incidents = json.loads(CliRunner().invoke(cli, ["incident", "list", "--json"]).output)
     assert {(one["source"], one["kind"]) for one in incidents} == {("gates", "held"), ("gates", "low_quality")}
