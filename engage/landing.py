@@ -23,6 +23,7 @@ from psycopg.types.json import Jsonb
 
 from engage import faults
 from engage.connectors import AccessError, Remote, TransportError, connector_for
+from engage.connectors.windows import institution_zone
 from engage.landing_store import Store
 from engage.sources import Source
 from engage.warehouse import Connection
@@ -80,8 +81,7 @@ def disabled_since(connection: Connection, source: Source, now: datetime) -> dat
     """Return `disabled_from` once that day has begun where the institution is; None: the source is collected."""
     if source.disabled_from is None:
         return None
-    row = connection.execute("select time_zone from ops.scoring_parameter").fetchone()
-    zone = ZoneInfo(str(row[0]) if row else source.format.time_zone)
+    zone = institution_zone(connection) or ZoneInfo(source.format.time_zone)
     return source.disabled_from if now.astimezone(zone).date() >= source.disabled_from else None
 
 

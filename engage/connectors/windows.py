@@ -42,13 +42,20 @@ def windows_to_ask(
     connection: Connection, source: Source, transport: Rest | ReportJob, over: datetime, now: datetime
 ) -> list[Remote]:
     """Return the windows that end by `over` and were never landed, those missed, and those whose held answer is old."""
-    zone = ZoneInfo(source.format.time_zone)
+    # A day is the institution's, whatever the clock by which the API writes its times.
+    zone = institution_zone(connection) or ZoneInfo(source.format.time_zone)
     first = beginning(source, transport.start, zone)
     start = landed_until(connection, source.id) or first
     fresh = whole_windows(start.astimezone(UTC), over, transport.window, zone)
     old = (*missed(connection, source.id, zone), *held(connection, source.id, now))
     # To move `start` is how to give up, for good, what the API no longer has.
     return [*fresh, *(remote for remote in old if remote.window_start and remote.window_start >= first)]
+
+
+def institution_zone(connection: Connection) -> ZoneInfo | None:
+    """Return the zone by which days are counted; None: no configuration was ever written."""
+    row = connection.execute("select time_zone from ops.scoring_parameter").fetchone()
+    return ZoneInfo(str(row[0])) if row else None
 
 
 def full_list(connection: Connection, source: Source, transport: Rest, day: date) -> list[Remote]:

@@ -3,6 +3,7 @@
 import gzip
 import time
 from collections.abc import Iterator
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,10 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from campus.servers import http_server
+from engage import configuration
 from engage.connectors import AccessError, TransportError
 from engage.landing import LandingReport, land
+from engage.settings import PROJECT
 from engage.sources import Source
 from engage.warehouse import Connection
 from tests.integration.landing.kit import NOW, make_source
@@ -110,6 +113,18 @@ def test_reports_are_waited_for_and_landed_as_they_came(warehouse: Connection, r
     assert {reports.asked.count(job) for job in reports.asked} == {2}
     assert reports.with_token == 0
     assert land(warehouse, source_of(reports), store, NOW).landed == []
+
+
+def test_a_day_is_the_institution_s_whatever_the_zone_of_the_report(
+    warehouse: Connection, reports: Reports, store: str
+) -> None:
+    source = source_of(reports)
+    source = source.model_copy(update={"format": source.format.model_copy(update={"time_zone": "UTC"})})
+    configuration.sync(warehouse, PROJECT / "config", {}, NOW)
+    landed = land(warehouse, source, store, NOW).landed
+    assert [(d.first_day, d.window_end) for d in landed] == [
+        (date(2026, 10, day), datetime(2026, 10, day, 23, tzinfo=UTC)) for day in (8, 9)
+    ]
 
 
 @pytest.mark.parametrize("fault", ["Failed", "Pending"])
