@@ -4,6 +4,7 @@ A run judges the moment it ran; a feed that has gone silent has no runs. So this
 """
 
 from collections.abc import Iterator
+from datetime import timedelta
 
 import dagster as dg
 
@@ -13,6 +14,19 @@ from engage import clock, health
 from engage.sources import Source
 
 CHECK = "data_is_fresh"
+
+
+def policy_of(source: Source) -> dg.FreshnessPolicy | None:
+    """Return Dagster's own limits for the published rows. It knows no quiet days, so they are longer by those of a
+    week; of a source with an end there are none, for it would be red for ever.
+    """
+    if source.disabled_from:
+        return None
+    quiet = timedelta(days=len(set(source.freshness.quiet_weekdays)))
+    return dg.FreshnessPolicy.time_window(
+        fail_window=timedelta(hours=source.freshness.fail_after_h) + quiet,
+        warn_window=timedelta(hours=source.freshness.warn_after_h) + quiet,
+    )
 
 
 def freshness_checks(sources: dict[str, Source]) -> dg.AssetChecksDefinition:

@@ -5,10 +5,10 @@ gate lives in the data, where a held batch has no rows.
 """
 
 from collections.abc import Iterator, Sequence
-from datetime import timedelta
 
 import dagster as dg
 
+from assets.freshness import policy_of
 from assets.naming import facts_of, landing_key, need_of, raw_key, tags_of
 from assets.resources import WarehouseResource, readable_failures
 from engage import batches, clock, configuration, health, partitions
@@ -40,10 +40,7 @@ def gate_asset(source: Source, suite: Suite, sources: dict[str, Source], setting
         tags=tags_of(source),
         op_tags=need_of(source),
         metadata={**facts_of(source), "dagster/table_name": table.as_string().replace('"', "")},
-        freshness_policy=dg.FreshnessPolicy.time_window(
-            fail_window=timedelta(hours=source.freshness.fail_after_h),
-            warn_window=timedelta(hours=source.freshness.warn_after_h),
-        ),
+        freshness_policy=policy_of(source),
         check_specs=[
             dg.AssetCheckSpec(GATE, asset=key, description="Every batch scored 80 or more and broke no critical rule."),
             *(dg.AssetCheckSpec(rule.meta.id, asset=key, description=rule.meta.title) for rule in suite.rules),

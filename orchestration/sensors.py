@@ -6,7 +6,7 @@ fails is asked for again, later and later. Nothing is fetched or written here bu
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -70,7 +70,7 @@ def arrivals_sensor(sources: Mapping[str, Source]) -> dg.SensorDefinition:
             return _skip(context, "; ".join(notes) or "Nothing new has settled.")
         notes += [f"{name}: {type(error).__name__}" for name, error in sight.crashed.items()]
         request = dg.RunRequest(
-            asset_selection=[key(sources[name]) for name in chosen for key in (landing_key, raw_key)],
+            asset_selection=[key(sources[name]) for name in chosen for key in _keys(sight.seen[name])],
             tags={
                 "engage/attempt": str(max(wanted[name][1]["attempt"] for name in chosen)),
                 "engage/why": "; ".join(f"{name}: {wanted[name][0]}" for name in chosen)[:1000],
@@ -132,6 +132,11 @@ def _wish(seen: Seen) -> tuple[str, str | None]:
     why = f"{len(seen.settled)} new, {seen.unfinished} unfinished"
     # Short, for it is written at every tick.
     return why, hashlib.sha256(said.encode()).hexdigest()[:16]
+
+
+def _keys(seen: Seen) -> Sequence[Callable[[Source], dg.AssetKey]]:
+    """Return what a run is asked for. Where nothing can come no rows are published, nor made to look fresh."""
+    return (landing_key, raw_key) if seen.settled or seen.unfinished else (landing_key,)
 
 
 def _asked(before: Mapping[str, Any] | None, wish: str) -> dict[str, Any] | str:

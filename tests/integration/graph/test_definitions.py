@@ -1,5 +1,6 @@
 """The graph as it is loaded: without a database, with what a data engineer looks for on every asset."""
 
+from datetime import timedelta
 from pathlib import Path
 
 import dagster as dg
@@ -32,7 +33,7 @@ def test_a_source_is_a_landing_and_a_published_asset(graph: dg.Definitions) -> N
     assert list(landing.owners) == list(raw.owners) == ["ada@example.ac.uk"]
     assert "What gates delivers." in (raw.description or "")
     assert (raw.tags["system"], raw.tags["category"]) == ("Test_systems", "library_access")
-    assert raw.freshness_policy is not None
+    assert raw.freshness_policy == dg.FreshnessPolicy.time_window(timedelta(hours=48), timedelta(hours=36))
     assert {dep.asset_key.to_user_string() for dep in raw.deps} == {"landing/gates", "raw/roster"}
     assert {dep.asset_key.to_user_string() for dep in specs["raw/roster"].deps} == {"landing/roster"}
 

@@ -238,6 +238,8 @@ def test_an_unreachable_server_is_a_skipped_tick_and_a_changed_host_key_a_red_ch
     (loud,) = installation.tick("arrivals")
     assert not checks(loud)["fetched"].passed
     assert "host key" in (checks(loud)["fetched"].description or "")
+    gates = dg.AssetKey(["raw", "gates"])
+    assert installation.instance.get_latest_materialization_event(gates) is None, "nothing looks fresh by that"
     runs = 1
     for _ in range(30):
         installation.at(installation.now + timedelta(minutes=1))
