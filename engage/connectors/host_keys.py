@@ -24,11 +24,16 @@ class HostKeys:
     """
 
     def __init__(self, transport: Sftp) -> None:
-        self._host, self._port = resolve(transport.host), int(resolve(str(transport.port)))
+        self._host = resolve(transport.host)
+        try:
+            self._port = int(resolve(str(transport.port)))
+        except ValueError:
+            raise ConfigurationError(f"transport.port of {self._host}: must be a number") from None
         self.server = f"{self._host}:{self._port}"
         self.known_hosts = Path(resolve(transport.known_hosts)).resolve()
         self._lines = self.known_hosts.read_text().splitlines() if self.known_hosts.exists() else []
-        self.known: list[str] = [key.get_fingerprint() for line in self._lines for key in self._keys_of(line)]
+        trusted = [line for line in self._lines if not line.startswith("@revoked")]
+        self.known: list[str] = [key.get_fingerprint() for line in trusted for key in self._keys_of(line)]
         """Fingerprints, `SHA256:...`."""
         self._key = asyncio.run(self._ask())
         self.shown: str = self._key.get_fingerprint()

@@ -10,7 +10,10 @@ from click.testing import CliRunner
 
 from engage.cli import cli
 from engage.connectors import AccessError
+from engage.connectors.host_keys import HostKeys
 from engage.landing import look
+from engage.strict import ConfigurationError
+from engage.transports import Sftp
 from engage.warehouse import Connection
 from tests.integration.landing.kit import NOW, Server, SourceFactory, settle_and_land
 
@@ -64,3 +67,18 @@ def test_a_line_about_several_hosts_is_left_to_a_person(
     refused = CliRunner().invoke(cli, ["source", "trust", "gate", "--yes"])
     assert refused.exit_code == 1 and "correct it by hand" in str(refused.exception)
     assert server.known_hosts.read_text() == line
+
+
+def test_a_revoked_key_and_a_port_that_is_none_are_not_taken(
+    server: Server, sftp_source: SourceFactory, keys: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    transport = sftp_source().transport
+    assert isinstance(transport, Sftp)
+    server.known_hosts.write_text(f"@revoked [127.0.0.1]:{server.port} {keys['host.pub'].read_text()}")
+    found = HostKeys(transport)
+    assert found.shown not in found.known
+    with pytest.raises(ConfigurationError, match="correct it by hand"):
+        found.trust()
+    monkeypatch.setenv("TEST_SFTP_PORT", "twenty-two")
+    with pytest.raises(ConfigurationError, match="transport.port of 127.0.0.1: must be a number"):
+        HostKeys(transport)
