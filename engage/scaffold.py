@@ -109,7 +109,11 @@ class _Cells:
             elif name in words.IDENTITY:
                 known = words.IDENTITY[name]
             used = {f.heading for f in taken.values()}
-            for heading in self.named(f"{_plain(name)} {known}"):
+            headings = list(self.named(f"{_plain(name)} {known}"))
+            if name == "student_ref":
+                # A person's name refers to nobody, whatever it is called.
+                headings.sort(key=lambda heading: self._refers(heading) < 0.5)
+            for heading in headings:
                 if heading not in used and (found := self._fits(heading, spec.type, spec.required)):
                     taken[name] = found
                     break
@@ -121,6 +125,12 @@ class _Cells:
             if len(timed) == 1:
                 taken[day] = _Found(timed[0], self.times(timed[0]))
         return taken
+
+    def _refers(self, heading: str) -> float:
+        """Return the share of the values, 0-1, that look like a reference of any kind."""
+        values = [v for v in self.sample.columns[heading] if v]
+        shapes = re.compile("|".join(_SHAPES.values()))
+        return sum(bool(shapes.fullmatch(v)) for v in values) / len(values) if values else 0.0
 
     def _fits(self, heading: str, kind: str, required: bool) -> _Found | None:
         """Return the column as one of that type, unless its values say that it is none."""

@@ -158,6 +158,14 @@ SAMPLES: dict[str, tuple[str, bytes, dict[str, Any]]] = {
         # The name's date is not the day of the rows, so it is not taken for it.
         {"encoding": "utf-8-sig", "formats": ["%m/%d/%Y %H:%M:%S"], "identified_by": "email", "day": False},
     ),
+    "a person's name beside the login": (
+        "views.jsonl",
+        b"".join(
+            b'{"id": %d, "user": {"name": "Ada Lovelace", "login": "al%d"}, "time": 179220000%d}\n' % (n, n, n)
+            for n in range(9)
+        ),
+        {"columns": {"student_ref": "user.login"}, "identified_by": "username"},
+    ),
     "bars, eight digits, closing line": (
         "doors_01102026.csv",
         TALLY.encode(),
