@@ -1,4 +1,4 @@
-"""Microsoft Teams by Graph: calendars of organisers, their online meetings, attendance reports and the records of these.
+"""Microsoft Teams by Graph: organisers' calendars, their online meetings, attendance reports and the records of these.
 
 The records are not in the report's own list; every list goes on at `@odata.nextLink`; guests have no address.
 """
