@@ -41,8 +41,15 @@ class HostKeys:
     def trust(self) -> None:
         """Write the key shown in place of those known. Killed anywhere, the file is the old or the new one.
 
-        Raises ConfigurationError for a line about several hosts: what else it says is not ours to change.
+        Raises ConfigurationError for a line about several hosts, for what else it says is not ours to change, and for
+        a key that is revoked.
         """
+        revoked = [line for line in self._lines if line.startswith("@revoked")]
+        if any(_public(self._key).split()[1] in line.split() for line in revoked):
+            raise ConfigurationError(
+                f"{self.known_hosts}: says that the key shown by {self.server} is revoked; ask its owner, and correct"
+                " it by hand"
+            )
         ours = [line for line in self._lines if self._keys_of(line)]
         if any("," in line.split()[0] or "*" in line.split()[0] or line.startswith("@") for line in ours):
             raise ConfigurationError(f"{self.known_hosts}: a line names {self.server} among others; correct it by hand")
