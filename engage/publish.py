@@ -136,7 +136,10 @@ class Publisher:
                 state="published" if may_be_seen else "held",
                 released=is_released,
             )
-            changes += self._give_way(batch, list(days), is_gone=batch.was_published and not may_be_seen)
+            went, closed = self._give_way(batch, list(days), is_gone=batch.was_published and not may_be_seen)
+            changes += went
+            # Its correction may have come before it was released. Elsewhere the days decide.
+            may_be_seen = may_be_seen and not (self._source.relation == "append" and batch.batch_id in closed)
             ledger.quarantine(self._sql, self._source, self._suite, batch.decided, loaded, found)
             if may_be_seen:
                 if self._source.relation == "append":
@@ -173,7 +176,7 @@ class Publisher:
             self._sql.run(
                 "update quarantine.row set state = 'rejected' where batch_id = %(batch)s and state <> 'rejected'"
             )
-            changes += self._give_way(batch, list(all_days), is_gone=batch.was_published)
+            changes += self._give_way(batch, list(all_days), is_gone=batch.was_published)[0]
             touched = visible.touch(self._sql, changes)
             ((state, quarantined),) = self._sql.run(
                 """
@@ -195,8 +198,10 @@ class Publisher:
             "now": now,
         }
 
-    def _give_way(self, batch: Batch, days: list[date], is_gone: bool) -> list[visible.Change]:
-        """Close what this batch makes good, and call back what had given way to rows that go; return what went.
+    def _give_way(self, batch: Batch, days: list[date], is_gone: bool) -> tuple[list[visible.Change], list[int]]:
+        """Close what this batch makes good, and call back what had given way to rows that go.
+
+        Returns what went, and the batches that were closed: perhaps this one, made good already.
 
         `is_gone`: rows of this batch were visible, and are no longer.
         """
@@ -207,7 +212,7 @@ class Publisher:
             precedence.reinstate(self._sql, self._source, days)
         if is_gone and self._source.record == "students":
             identity.take_back(self._sql)
-        return changes
+        return changes, closed
 
     def days(self, delivery: Delivery, loaded: Loaded | None) -> dict[date, bool]:
         """Return the days that the batch is about, each with whether the delivery covers it."""

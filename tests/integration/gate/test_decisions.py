@@ -242,6 +242,28 @@ def test_events_that_a_withdrawn_window_had_replaced_come_back(gate: Gate) -> No
     assert states(gate) == {"first": "published", "bad": "superseded", "good": "published"}
 
 
+def test_a_window_released_when_its_correction_had_come_already_stays_closed(gate: Gate) -> None:
+    gate.know("ab1", kind="username")
+    source = gate.source(EVENTS)
+    bad = event(1, "ab1", "2026-10-01T11:00:00Z") + event(2, "zz", "2026-10-01T11:00:00Z") * 3
+    gate.deliver(source, bad.encode(), "bad", version_at=at(1), **window(1))
+    gate.process(source)
+    choose(gate, "release", name="bad")
+    good = event(3, "ab1", "2026-10-01T12:00:00Z").encode()
+    gate.deliver(source, good, "good", version_at=at(2), **window(1))
+    gate.process(source)
+    assert states(gate) == {"bad": "superseded", "good": "published"}
+    assert gate.execute("select event_id from raw.activity") == [("3",)]
+    # A good reading of an older window, rejected and released again, gives way likewise.
+    choose(gate, "reject", name="good")
+    gate.process(source)
+    choose(gate, "release", name="good")
+    gate.deliver(source, event(4, "ab1", "2026-10-01T13:00:00Z").encode(), "best", version_at=at(3), **window(1))
+    gate.process(source)
+    assert gate.execute("select event_id from raw.activity") == [("4",)]
+    assert gate.execute("select rows_accepted from ops.batch where state = 'superseded'") == [(0,), (0,)]
+
+
 def test_a_rejected_window_is_not_asked_for_again_and_its_day_is_not_whole(gate: Gate) -> None:
     gate.know("ab1", kind="username")
     source = gate.source(EVENTS)
