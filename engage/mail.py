@@ -43,7 +43,8 @@ def compose(
     mail["To"] = recipient
     if messaging.reply_to:
         mail["Reply-To"] = messaging.reply_to
-    mail["Subject"] = subject
+    # The name of a file may hold line breaks, which a header may not.
+    mail["Subject"] = " ".join(subject.split())
     mail["Date"] = written_at
     mail["Message-ID"] = message_id(messaging, key)
     if answers:

@@ -76,7 +76,10 @@ _POSTPONE = """
 update ops.outbox set next_attempt_at = %(again)s
 where message_id in (
     select message_id from ops.outbox
-    where state = 'pending' and channel = %(channel)s and next_attempt_at < %(again)s
+    where
+        state = 'pending' and channel = %(channel)s and next_attempt_at < %(again)s
+        -- one mail server takes all e-mails; every webhook is a server of its own
+        and (channel = 'email' or recipient = %(recipient)s)
     for update skip locked
 )
 """
@@ -166,7 +169,7 @@ def send_due(connection: Connection, messaging: Messaging, home: Path, now: date
                 state, is_away = _send(connection, messaging, mailer, home, message, now)
             connection.commit()
             became[state] = became.get(state, 0) + 1
-            away += [message.channel] * is_away
+            away += [message.channel] * (is_away and message.channel == "email")
 
 
 def retry_failed(connection: Connection, now: datetime) -> int:
@@ -200,7 +203,8 @@ def _send(
         given = {"state": state, "again": again, "error": str(error), "message": message.message_id}
         connection.execute(_NOT_DONE, given)
         if trouble.is_away:
-            connection.execute(_POSTPONE, {"again": again, "channel": message.channel})
+            given = {"again": again, "channel": message.channel, "recipient": message.recipient}
+            connection.execute(_POSTPONE, given)
         return state, trouble.is_away
     state = "previewed" if messaging.delivery == "preview" else "sent"
     connection.execute(_DONE, [state, now, message.message_id])

@@ -127,6 +127,12 @@ def test_a_server_that_is_away_is_asked_once_and_waited_for(desk: Desk, mail_ser
     assert desk.send() == {"sent": 2}
 
 
+def test_a_name_with_a_line_break_stops_no_message(desk: Desk, mail_server: MailServer) -> None:
+    write(desk, "re\nport\u2028.csv", "two")
+    assert desk.send() == {"sent": 2}
+    assert [mail["Subject"] for mail in mail_server.taken] == ["About re port .csv", "About two"]
+
+
 def test_it_is_encrypted_and_logs_in(
     desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, certificate: tuple[Path, Path]
 ) -> None:

@@ -90,3 +90,12 @@ def test_a_channel_that_asks_for_patience_gets_it_and_one_that_is_gone_is_given_
     assert desk.send() == {"pending": 1}
     assert desk.outbox("error")[1] == ("the webhook does not answer: ConnectError",)
     assert "secret" not in repr(desk.outbox("*"))
+
+
+def test_a_channel_whose_secret_is_missing_keeps_no_other_waiting(
+    desk: Desk, chat: Chat, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("TEAMS_URL")
+    assert desk.tell() == {"sent": 2, "pending": 1}
+    assert [path for path, _ in chat.posted] == ["/slack-secret"]
+    assert "TEAMS_URL" in str(desk.outbox("error"))
