@@ -15,11 +15,14 @@ from engage import health
 from engage.landing import disabled_since
 from engage.messaging import Messaging
 from engage.sources import Source
+from engage.transports import Http, Sftp, SqlReplica
 from engage.warehouse import Connection
 
 ACCESS = ("unreachable", "access_refused", "host_key", "configuration")
 KINDS = (*ACCESS, "held", "format_drift", "low_quality", "quality_fell", "stale")
 """The gravest first: what explains the others."""
+SHARED = ("unreachable", "access_refused", "host_key")
+"""Kinds that befall every source of a server at a time."""
 FALL = 10
 """Points below the median of the last accepted batches that are worth a word."""
 LISTED = 5
@@ -89,11 +92,12 @@ cross join lateral (
 ) as typical
 """
 _HELD = f"""
-select source_id, batch_id, name, first_day, last_day, quality_score, problem, held_since, files
+select source_id, batch_id, name, first_day, last_day, quality_score, problem, held_since, newest_at, files
 from (
     select
         b.source_id, b.batch_id, d.name, d.first_day, d.last_day, b.quality_score, b.problem,
         min(coalesce(b.held_since, b.finished_at)) over (partition by b.source_id) as held_since,
+        max(coalesce(b.held_since, b.finished_at)) over (partition by b.source_id) as newest_at,
         count(*) over (partition by b.source_id) as files,
         row_number() over (partition by b.source_id order by d.version_at desc, b.batch_id desc) as place
     from ops.batch as b
@@ -128,7 +132,10 @@ def wrong_now(connection: Connection, sources: Mapping[str, Source], messaging: 
     patience = timedelta(minutes=messaging.limits.unreachable_after_min)
     given = {"sources": [one.id for one in collected], "unreachable_since": now - patience}
     conditions = [
-        *(Condition(row["source_id"], row["kind"], _fault(row)) for row in _rows(connection, _FAULTS, given)),
+        *(
+            Condition(row["source_id"], row["kind"], _fault(row, sources[row["source_id"]]))
+            for row in _rows(connection, _FAULTS, given)
+        ),
         *_of_batches(connection, given),
     ]
     undecided = set()
@@ -152,8 +159,9 @@ def _of_batches(connection: Connection, given: Row) -> Iterable[Condition]:
     for source_id in dict.fromkeys(row["source_id"] for row in held):
         batches = [row for row in held if row["source_id"] == source_id]
         told = [_file(row, rules) | {"problem": row["problem"]} for row in batches]
-        facts = {"since": _iso(batches[0]["held_since"]), "files": batches[0]["files"], "batches": told}
-        yield Condition(source_id, "held", facts)
+        first = batches[0]
+        since, newest = _iso(first["held_since"]), _iso(first["newest_at"])
+        yield Condition(source_id, "held", {"since": since, "newest": newest, "files": first["files"], "batches": told})
     for row in latest:
         facts = {"since": _iso(row["finished_at"]), "batches": [_file(row, rules)], "min_quality": min_quality}
         if row["format_drift"]:
@@ -187,8 +195,20 @@ def _age(connection: Connection, source: Source, now: datetime) -> tuple[str, Ro
     }
 
 
-def _fault(row: Row) -> Row:
-    return {"since": _iso(row["since"]), "message": row["message"]}
+def _fault(row: Row, source: Source) -> Row:
+    return {"since": _iso(row["since"]), "message": row["message"], "server": _server(source)}
+
+
+def _server(source: Source) -> str | None:
+    """Return what the sources of one server have in common; an address that is a secret is a variable's name."""
+    match source.transport:
+        case Sftp() as there:
+            return f"{there.host}:{there.port}"
+        case Http() as there:
+            return there.base_url
+        case SqlReplica() as there:
+            return there.url
+    return None
 
 
 def _file(row: Row, rules: Mapping[int, list[Row]]) -> Row:

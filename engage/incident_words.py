@@ -37,6 +37,20 @@ class About:
     titles: Mapping[str, str]
     """Rule -> the sentence that is true of a good row."""
     engineers: str
+    others: tuple[str, ...] = ()
+    """Titles of other sources of the same server that the same has befallen."""
+    cause: str | None = None
+    """Kind of what keeps us from collecting the source, when something does."""
+
+    @property
+    def name(self) -> str:
+        """What a message is about: `Gates`, `Gates and 3 more`."""
+        return f"{self.source.title} and {len(self.others)} more" if self.others else self.source.title
+
+    @property
+    def its(self) -> str:
+        """Its, or their."""
+        return "their" if self.others else "its"
 
     def moment(self, iso: str) -> str:
         """Say an instant in the institution's time: `Fri 13 November 2026, 06:02`."""
@@ -58,14 +72,19 @@ def _stale(facts: Facts, about: About) -> Words:
     if facts["last"]:
         came.append(f"The last delivery was {facts['last']['name']}, on {about.moment(facts['last']['landed_at'])}.")
     at = f"by {source.delivered_at:%H:%M}"
+    todo = [
+        f"Look whether the export of {source.system} still runs and {_where(source)}.",
+        "Send what is missing, day by day or in one go: it is collected and checked by itself.",
+    ]
+    if about.cause == "configuration":
+        todo = [f"Nothing: we cannot collect it, and the data engineers ({about.engineers}) put that right."]
+    elif about.cause:
+        todo = ["First what keeps us from collecting it; what waits there is collected by itself afterwards."]
     return Words(
         f"no new data since {about.moment(until)}" if until else "no data has come yet",
         f"Data {_CADENCE[source.cadence]} {at}, {limit}{quiet}.",
         came,
-        [
-            f"Look whether the export of {source.system} still runs and {_where(source)}.",
-            "Send what is missing, day by day or in one go: it is collected and checked by itself.",
-        ],
+        todo,
     )
 
 
@@ -126,7 +145,7 @@ def _format_drift(facts: Facts, about: About) -> Words:
 
 def _unreachable(facts: Facts, about: About) -> Words:
     return Words(
-        "its server cannot be reached",
+        f"{about.its} server cannot be reached",
         f"{about.source.system} answers whenever it is asked.",
         [facts["message"]],
         [
@@ -138,7 +157,7 @@ def _unreachable(facts: Facts, about: About) -> Words:
 
 def _access_refused(facts: Facts, about: About) -> Words:
     return Words(
-        "its server refuses us",
+        f"{about.its} server refuses us",
         f"{about.source.system} lets us read what it delivers.",
         [facts["message"]],
         [
@@ -151,7 +170,7 @@ def _access_refused(facts: Facts, about: About) -> Words:
 
 def _host_key(facts: Facts, about: About) -> Words:
     return Words(
-        "its server shows another host key",
+        f"{about.its} server shows another host key",
         "The host key that was confirmed when the source was set up.",
         [facts["message"]],
         [

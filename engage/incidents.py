@@ -39,7 +39,7 @@ class Plan:
     """Open before, with the facts of now."""
     over: list[Incident]
     late: list[Incident]
-    """Those still so for longer than their owner may take."""
+    """Those of which the owner is to hear once more."""
     spared: list[Address]
     """Recipients who can now be told what was held back."""
 
@@ -86,12 +86,7 @@ def plan(connection: Connection, sources: Mapping[str, Source], messaging: Messa
         new=[one for key, one in wrong.found.items() if key not in keys],
         still=still,
         over=[replace(one, resolved_at=now) for one in known if one.incident_id not in lasting],
-        late=[
-            one
-            for one in still
-            if one.reminded_at is None
-            and one.opened_at + timedelta(hours=sources[one.source_id].owner.escalate_after_h) <= now
-        ],
+        late=[one for one in still if _is_late(one, sources[one.source_id], now)],
         spared=[
             (channel, recipient)
             for channel, recipient in spared
@@ -99,6 +94,17 @@ def plan(connection: Connection, sources: Mapping[str, Source], messaging: Messa
             and not outbox.is_full(connection, messaging, channel, recipient, now)
         ],
     )
+
+
+def _is_late(one: Incident, source: Source, now: datetime) -> bool:
+    """Say whether to remind: once, and once more whenever a batch is held after that and the owner has had their time.
+
+    Without the latter, what nobody decides on would hide all that is held after it.
+    """
+    told_at = one.reminded_at or one.opened_at
+    newest = datetime.fromisoformat(str(one.facts.get("newest", one.facts["since"])))
+    is_news = one.reminded_at is None or newest > told_at
+    return is_news and told_at + timedelta(hours=source.owner.escalate_after_h) <= now
 
 
 def refresh(
@@ -132,13 +138,8 @@ def refresh(
             " where incident_id = any(%(late)s)",
             {"now": now, "up": messaging.escalation is not None, "late": late},
         )
-        teller = Teller(connection, titles, messaging, now)
-        for source in sources.values():
-            mine = (
-                [one for one in some if one.source_id == source.id]
-                for some in (opened, todo.over, todo.late, todo.still)
-            )
-            teller.tell(source, *mine)
+        teller = Teller(connection, sources, titles, messaging, now)
+        teller.tell(opened, todo.over, todo.late, todo.still)
         for address in todo.spared:
             teller.own_up(address)
     connection.commit()

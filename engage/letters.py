@@ -14,6 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 from engage import impact
 from engage.conditions import Incident
 from engage.incident_words import About, words
+from engage.sources import Source
 from engage.webhook import Card
 
 FOLDED = ("low_quality", "quality_fell")
@@ -41,7 +42,10 @@ class Frame:
     """Subjects of messages that the reader was spared."""
     also: Sequence[Incident] = ()
     """What else is wrong with the source, and known to the reader."""
-    blocks: impact.Impact | None = None
+    blocks: Sequence[tuple[Source, impact.Impact | None]] = ()
+    """What it means for each source that the letter is about."""
+    heard: Sequence[str] = ()
+    """Who was told before."""
 
 
 def opened(told: Sequence[Incident], frame: Frame) -> Letter:
@@ -56,29 +60,29 @@ def reminded(told: Sequence[Incident], frame: Frame) -> Letter:
 
 def escalated(told: Sequence[Incident], frame: Frame) -> Letter:
     """Say to those above the owner that nobody has put it right."""
-    owner = frame.about.source.owner
-    lead = f"{owner.name} ({owner.email}) was told {_age(told, frame)} ago, and it is still so."
+    people = f"{' and '.join(frame.heard)} {'were' if len(frame.heard) > 1 else 'was'}"
+    lead = f"{people} told {_age(told, frame)} ago, and it is still so."
     return _trouble(told, frame, "Escalation: ", lead)
 
 
 def recovered(told: Sequence[Incident], frame: Frame) -> Letter:
     """Say that it is over."""
-    title, moment = frame.about.source.title, frame.about.moment
+    title, moment = frame.about.name, frame.about.moment
     lines = [
         (
             "What is over" if n == 0 else "",
             f"{_upper(words(one.kind, one.facts, frame.about).headline)}: from {moment(one.opened_at.isoformat())}"
             f" to {moment((one.resolved_at or frame.now).isoformat())}.",
         )
-        for n, one in enumerate(_shown(told))
+        for n, one in enumerate(_shown(told, frame))
     ]
     left = f"{title} still has other trouble, see below." if frame.also else "You need not do anything."
     context = {
         "heading": f"{title}: {'one trouble less' if frame.also else 'well again'}",
         "is_good": True,
         "lead": f"What we told you of is over. {left}",
-        "sections": [{"title": "", "rows": lines, "todo": []}],
-        "blocks": _blocks(frame) if frame.blocks and frame.blocks.incomplete else [],
+        "sections": [{"title": "", "rows": [*lines, *_sources(frame)], "todo": []}],
+        "blocks": _blocks(frame) if any(found and found.incomplete for _, found in frame.blocks) else [],
     }
     return _render(context, frame, "raw")
 
@@ -99,16 +103,17 @@ def summary(subjects: Sequence[str], base_url: str) -> Letter:
 def _trouble(told: Sequence[Incident], frame: Frame, mark: str, lead: str) -> Letter:
     """Lay out what is wrong."""
     about = frame.about
-    put = [(one, words(one.kind, one.facts, about)) for one in _shown(told)]
+    put = [(one, words(one.kind, one.facts, about)) for one in _shown(told, frame)]
     more = f" (and {len(put) - 1} more)" if len(put) > 1 else ""
     context = {
-        "heading": f"{mark}{about.source.title}: {put[0][1].headline}{more}",
+        "heading": f"{mark}{about.name}: {put[0][1].headline}{more}",
         "is_good": False,
         "lead": lead,
         "sections": [
             {
                 "title": _upper(said.headline),
                 "rows": [
+                    *_sources(frame),
                     ("Expected", said.expected),
                     *(("What came" if n == 0 else "", line) for n, line in enumerate(said.came)),
                     (
@@ -126,15 +131,30 @@ def _trouble(told: Sequence[Incident], frame: Frame, mark: str, lead: str) -> Le
     return _render(context, frame, "landing" if "message" in told[0].facts else "raw")
 
 
-def _shown(told: Sequence[Incident]) -> list[Incident]:
-    """Leave out what a held file explains."""
+def _shown(told: Sequence[Incident], frame: Frame) -> list[Incident]:
+    """Leave out what a held file explains; of what has befallen several sources one speaks for all."""
+    if frame.about.others:
+        return list(told[:1])
     held = {batch["batch_id"] for one in told if one.kind == "held" for batch in one.facts["batches"]}
     return [one for one in told if one.kind not in FOLDED or one.facts["batches"][0]["batch_id"] not in held]
 
 
+def _sources(frame: Frame) -> list[tuple[str, str]]:
+    """Name the sources, if there are several."""
+    return [("Sources", ", ".join([frame.about.source.title, *frame.about.others]))] * bool(frame.about.others)
+
+
 def _blocks(frame: Frame) -> list[str]:
-    """Say what waits for this source."""
-    found, source = frame.blocks, frame.about.source
+    """Say what waits for these sources; of several that the same waits for, once."""
+    lines: dict[str, list[str]] = {}
+    for source, found in frame.blocks:
+        for line in _blocked(source, found):
+            lines.setdefault(line, []).append(source.title)
+    all_of_them = len(frame.blocks)
+    return [line if len(who) == all_of_them else f"{', '.join(who)}: {line}" for line, who in lines.items()]
+
+
+def _blocked(source: Source, found: impact.Impact | None) -> list[str]:
     if found is None:
         if source.category is not None:
             return ["Nothing of this source has been used yet."]

@@ -7,9 +7,10 @@ import asyncssh
 import pytest
 
 from campus.servers import sftp_server
-from engage import incidents
+from engage import faults, incidents
 from engage.connectors import AccessError, TransportError
 from engage.landing import look
+from engage.sources import ConfigurationError
 from tests.integration.owners.kit import BOSS, ENGINEERS, OWNER, Desk, MailServer, row
 
 RENAMED = "Event Id,Student No,Session Start,Session Type,Mandatory,Attended"
@@ -205,6 +206,107 @@ def test_a_server_away_is_news_after_half_an_hour_and_one_that_refuses_at_once(
     desk.tell()
     assert [mail["Subject"] for mail in mail_server.taken] == ["Gates: its server cannot be reached"]
     assert "http://127.0.0.1:3000/assets/landing/gates" in mail_server.texts()[0]
+
+
+def fails(desk: Desk, error: Exception, *names: str) -> None:
+    for name in names:
+        with pytest.raises(type(error)), faults.noted(desk.connection, name, "look", desk.now):
+            raise error
+
+
+def succeeds(desk: Desk, *names: str) -> None:
+    for name in names:
+        with faults.noted(desk.connection, name, "look", desk.now):
+            pass
+
+
+def test_one_server_that_is_away_is_one_mail_however_many_sources_it_has(desk: Desk, mail_server: MailServer) -> None:
+    there = {"kind": "sftp", "host": "files", "username": "u", "private_key": "${K}", "known_hosts": "h"}
+    names = [f"s{n}" for n in range(9)]
+    for name in names:
+        desk.add(name, transport=there | {"folder": name, "pattern": ".*"})
+    elsewhere = {"folder": "x", "pattern": ".*", "host": "elsewhere"}
+    desk.add("other", transport=there | elsewhere)
+    fails(desk, TransportError("files:22: no route"), *names)
+    fails(desk, TransportError("elsewhere:22: no route"), "other")
+    desk.later(minutes=31)
+    desk.tell()
+    assert [mail["Subject"] for mail in mail_server.taken] == [
+        "S0 and 8 more: their server cannot be reached",
+        "Other: its server cannot be reached",
+    ]
+    assert "Sources: S0, S1, S2, S3, S4, S5, S6, S7, S8" in flat(mail_server.texts()[0])
+    # Part of it is no news; the whole of it is, once.
+    succeeds(desk, *names[:5])
+    desk.later(minutes=5)
+    assert (desk.refresh().resolved, desk.send()) == (5, {})
+    succeeds(desk, *names[5:])
+    desk.tell()
+    desk.tell()
+    assert [mail["Subject"] for mail in mail_server.taken[2:]] == ["S0 and 8 more: well again"]
+    assert mail_server.taken[2]["In-Reply-To"] == mail_server.taken[0]["Message-ID"]
+
+
+def test_a_recovery_is_told_of_what_was_named_only_among_the_messages_held_back(
+    desk: Desk, mail_server: MailServer
+) -> None:
+    desk.configure(limits={"per_recipient_per_hour": 1})
+    desk.gate.know("7001")
+    for name in ("attendance", "b_source"):
+        desk.add(name)
+        good(desk, 19, hours_ago=1, source=name)
+        desk.deliver([row(1, 20, start="nonsense")], 20, source=name)
+    desk.tell()
+    desk.later(minutes=61)
+    desk.tell()
+    assert "B_Source: register_20261120.csv is held back" in mail_server.texts()[1]
+    desk.later(minutes=61)
+    good(desk, 20, source="b_source")
+    desk.tell()
+    assert mail_server.taken[2]["Subject"] == "B_Source: well again"
+
+
+def test_what_is_held_long_after_the_first_is_told_again(desk: Desk, mail_server: MailServer) -> None:
+    desk.gate.know("7001")
+    desk.add("attendance", freshness={"fail_after_h": 9000})
+    desk.deliver([row(1, 20, start="nonsense")], 20)
+    desk.tell()
+    desk.later(hours=24)
+    desk.gate.execute("update ops.batch set held_since = held_since - interval '1 hour'")
+    desk.deliver([row(1, 21, start="nonsense")], 21)
+    assert desk.tell() == {}
+    desk.later(hours=48)
+    assert desk.tell() == {"sent": 2}
+    desk.later(hours=480)
+    assert desk.tell() == {}
+    desk.deliver([row(1, 22, start="nonsense")], 22)
+    desk.gate.execute("update ops.batch set held_since = %s where batch_id = 3", [desk.now])
+    assert (desk.tell(), desk.tell()) == ({"sent": 2}, {})
+    assert mail_server.taken[-2]["Subject"] == "Reminder: Attendance: 3 deliveries are held back"
+
+
+def test_what_is_ours_is_never_said_to_be_the_owners(desk: Desk, mail_server: MailServer) -> None:
+    desk.gate.know("7001")
+    good(desk, 20)
+    fails(desk, ConfigurationError("attendance.yaml: transport.url: ${X} is not set"), "attendance")
+    desk.tell()
+    assert mail_server.recipients == [ENGINEERS]
+    desk.later(hours=73)
+    desk.tell()
+    told = dict(zip(mail_server.recipients[1:], map(flat, mail_server.texts()[1:]), strict=True))
+    assert "Nothing: we cannot collect it, and the data engineers" in told[OWNER]
+    assert f"{ENGINEERS} was told 3 days ago" in told[BOSS]
+
+
+def test_what_is_half_over_before_it_could_be_sent_is_sent(desk: Desk, mail_server: MailServer) -> None:
+    desk.gate.know("7001")
+    good(desk, 19, hours_ago=1)
+    desk.deliver([row(1, 20, start="nonsense")], 20)
+    desk.refresh()
+    desk.gate.execute("update ops.batch set quality_score = 95 where state = 'held'")
+    desk.later(hours=1)
+    assert desk.refresh().resolved == 1
+    assert desk.send() == {"sent": 1}
 
 
 def test_an_owner_of_many_sources_is_spared_and_told_how_many(desk: Desk, mail_server: MailServer) -> None:
