@@ -4,11 +4,13 @@ Nothing about models, days or weeks belongs here: those are rows in the warehous
 """
 
 import contextlib
+import hashlib
 import os
 import re
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -84,12 +86,14 @@ def manifest_path(home: Path = HOME) -> Path:
 
 
 def parse(home: Path = HOME) -> Path:
-    """Write the manifest anew if a project file is newer, without a database; return its path. Raises DbtError."""
-    kept = manifest_path(home)
-    written = kept.stat().st_mtime if kept.exists() and _packed(home).exists() else 0.0
-    if any(path.stat().st_mtime >= written for path in [*PROJECT.rglob("*"), Path(__file__)]):
+    """Write the manifest anew if a project file has changed, without a database; return its path. Raises DbtError."""
+    kept, mark, content = manifest_path(home), home / "dbt" / "target" / "parsed_from", _content()
+    # By content: the files of a release may be older than what the release before it parsed.
+    is_known = mark.exists() and mark.read_text() == content
+    if not (is_known and kept.exists() and _packed(home).exists()):
         # Partial parsing would look at the port in the profile, which changes, and then parse everything again.
         _invoke(["--no-partial-parse", "parse"], f"postgresql://nobody:nothing@127.0.0.1:1/{_ANY_DATABASE}", home)
+        mark.write_text(content)
     return kept
 
 
@@ -110,6 +114,14 @@ def run(url: str, arguments: Sequence[str], home: Path = HOME) -> list[NodeResul
     if broken := [n for n in nodes if n.status in ("error", "fail", "runtime error")]:
         raise DbtError("; ".join(f"dbt: {n.name}: {n.status}: {n.message}" for n in broken), nodes)
     return nodes
+
+
+def _content() -> str:
+    """Return a digest of all that a parse depends on."""
+    digest = hashlib.sha256(metadata.version("dbt-core").encode())
+    for path in [*sorted(path for path in PROJECT.rglob("*") if path.is_file()), Path(__file__)]:
+        digest.update(f"{os.path.relpath(path, PROJECT)} {path.stat().st_size} ".encode() + path.read_bytes())
+    return digest.hexdigest()
 
 
 def _packed(home: Path) -> Path:
