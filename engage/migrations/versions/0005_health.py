@@ -20,6 +20,7 @@ alter table ops.scoring_parameter add column as_of timestamptz not null default 
 comment on column ops.scoring_parameter.as_of is 'When the configuration was last read: the moment for which a run judges.';
 
 create index on ops.delivery (source_id, landed_at);
+create index on ops.batch_day (source_id, day);
 """
 
 FRESHNESS = """
@@ -33,7 +34,8 @@ returns table (
 )
 language sql stable
 begin atomic
-    with known as (
+    -- materialized, so that what a year of deliveries says is asked once, and not anew for every use of it
+    with known as materialized (
         select
             p.time_zone as zone,
             (moment at time zone p.time_zone)::date as today,
@@ -45,16 +47,18 @@ begin atomic
                 where b.source_id = of_source and b.state in ('published', 'superseded') and b.published_at <= moment
             ) as last_event_at,
             (
-                select max(d.day) from ops.batch_day as d inner join ops.batch as b using (batch_id)
+                select d.day from ops.batch_day as d inner join ops.batch as b using (batch_id)
                 where
                     d.source_id = of_source and d.is_covered
                     and b.state in ('published', 'superseded') and b.published_at <= moment
+                order by d.day desc
+                limit 1
             ) as covered_until
         from ops.scoring_parameter as p
     ),
 
     -- a day that is covered may not be over yet
-    reach as (
+    reach as materialized (
         select
             known.*,
             case when coalesce(covered_until, last_event_at::date) is not null
@@ -63,17 +67,19 @@ begin atomic
         from known
     ),
 
-    calendar as (
+    calendar as materialized (
         select c.kind, c.starts_on, c.ends_on
         from raw.term_calendar as c
+        inner join (
+            select n.source_id, max(n.as_of_date) as as_of_date from raw.term_calendar as n group by n.source_id
+        ) as newest on c.source_id = newest.source_id and c.as_of_date = newest.as_of_date
         where
             coalesce(c.programme_code, '') = '' and coalesce(c.cohort, '') = ''
             and (c.kind = 'closure' or c.kind = any(string_to_array(quiet_in, ',')))
-            and c.as_of_date = (select max(n.as_of_date) from raw.term_calendar as n where n.source_id = c.source_id)
     ),
 
     -- in hours of real time, so that a change of the clocks counts
-    aged as (
+    aged as materialized (
         select
             reach.*,
             extract(epoch from moment - data_until)::double precision / 3600 as all_h,

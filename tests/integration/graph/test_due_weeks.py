@@ -197,6 +197,40 @@ def test_freshness_is_judged_by_what_was_known_then(ledger: Connection) -> None:
     assert health.freshness(ledger, GATES, datetime(2026, 10, 14, 5, tzinfo=UTC)).state == "disabled"
 
 
+def test_a_year_of_deliveries_and_calendars_is_judged_at_once(ledger: Connection) -> None:
+    ledger.execute("create table raw.term_calendar_of_a_year partition of raw.term_calendar for values in ('yearly')")
+    ledger.execute(
+        """
+        insert into raw.term_calendar
+            (source_id, as_of_date, batch_id, row_number, term_code, kind, starts_on, ends_on)
+        select 'yearly', day::date, 0, n, 'T', 'closure', day::date - 7 * n, day::date - 7 * n
+        from generate_series(date '2025-10-15', date '2026-10-14', interval '1 day') as day, generate_series(1, 20) as n
+        """
+    )
+    ledger.execute(
+        """
+        with landed as (
+            insert into ops.delivery
+                (source_id, content_hash, name, size_bytes, version_at, landed_path, landed_at, first_day)
+            select 'gates', 'of ' || at, 'x', 1, at, 'x', at, at::date - 1
+            from generate_series(timestamptz '2025-10-15 06:00+00', '2026-10-14 06:00+00', interval '3 hours') as at
+            returning *
+        ),
+        loaded as (
+            insert into ops.batch (delivery_id, source_id, state, started_at, published_at)
+            select delivery_id, source_id, 'published', landed_at, landed_at from landed
+            returning *
+        )
+        insert into ops.batch_day
+        select batch_id, source_id, first_day, true, true from loaded inner join landed using (delivery_id, source_id)
+        """
+    )
+    # Slower than this by far is what reads them anew for every day and every use.
+    ledger.execute("set local statement_timeout = '500ms'")
+    found = health.freshness(ledger, GATES, datetime(2026, 10, 18, 8, tzinfo=UTC))
+    assert (found.state, found.covered_until) == ("stale", date(2026, 10, 13))
+
+
 def test_an_event_later_than_the_covered_days_counts(ledger: Connection) -> None:
     cover(ledger, date(2026, 10, 12), datetime(2026, 10, 15, 11, tzinfo=UTC))
     assert health.freshness(ledger, GATES, datetime(2026, 10, 15, 12, tzinfo=UTC)).age_h == 1
