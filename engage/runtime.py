@@ -105,7 +105,8 @@ def _environment(settings: Settings, url: str, dagster_url: str) -> Iterator[Non
             "ENGAGE_LANDING_URL": settings.landing_url,
             "ENGAGE_DATABASE_URL": url,
             "ENGAGE_DAGSTER_URL": dagster_url,
-            "ENGAGE_DAGSTER_STORAGE": warehouse.sqlalchemy_url(dagster_url),
+            # The ledger knows what was done: that a crash of the server forgets a run's last events costs a run.
+            "ENGAGE_DAGSTER_STORAGE": warehouse.sqlalchemy_url(dagster_url, "-csynchronous_commit=off"),
             "DAGSTER_HOME": str(folder),
             "DAGSTER_DISABLE_TELEMETRY": "1",
             "DO_NOT_TRACK": "1",

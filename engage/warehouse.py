@@ -1,7 +1,7 @@
 """The warehouse connection: open it, bring its schemas up to date. No SQL about sources or batches here."""
 
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import quote, urlsplit, urlunsplit
 
 import psycopg
 import sqlalchemy
@@ -68,6 +68,10 @@ def with_database(url: str, name: str) -> str:
     return urlunsplit(urlsplit(url)._replace(path=f"/{name}"))
 
 
-def sqlalchemy_url(url: str) -> str:
-    """Return `url` for SQLAlchemy with the driver named, for `postgresql://` means another driver since 2.1."""
-    return url.replace("postgresql://", "postgresql+psycopg2://", 1)
+def sqlalchemy_url(url: str, options: str = "") -> str:
+    """Return `url` for SQLAlchemy with the driver named, for `postgresql://` means another driver since 2.1.
+
+    `options`: of the server, as on its command line (`-cwork_mem=1GB`).
+    """
+    added = f"{'&' if '?' in url else '?'}options={quote(options)}" if options else ""
+    return url.replace("postgresql://", "postgresql+psycopg2://", 1) + added
