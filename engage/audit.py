@@ -3,12 +3,15 @@
 What follows from the score is decided in publish.py. Results name rules and counts, never a value.
 """
 
+import functools
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import floor
 from types import TracebackType
 from typing import Literal, Self
+
+import sqlalchemy
 
 from engage.prepared_suite import Outcome, PreparedSuite
 from engage.suites import Rule, Suite
@@ -70,25 +73,17 @@ class Auditor:
 
     def __init__(self, url: str, table: str, suite: Suite, min_quality: float) -> None:
         # Importing Great Expectations takes seconds; only who audits pays.
-        import great_expectations
-        from great_expectations.data_context.types.base import DataContextConfig, InMemoryStoreBackendDefaults
+        from great_expectations.execution_engine import SqlAlchemyExecutionEngine
         from great_expectations.expectations.registry import get_expectation_impl
 
         import expectations.custom  # noqa: F401
 
         logging.getLogger("great_expectations").setLevel(logging.WARNING)
-        # The default configuration would make a folder for documentation in the system's temporary one.
-        stores = DataContextConfig(store_backend_defaults=InMemoryStoreBackendDefaults(), analytics_enabled=False)
-        context = great_expectations.get_context(mode="ephemeral", project_config=stores)
         self._suite = suite
         self._min_quality = min_quality
-        options = "options=-csearch_path%3Dload%20-cwork_mem%3D128MB"
-        address = sqlalchemy_url(url) + ("&" if "?" in url else "?") + options
-        source = context.data_sources.add_postgres("warehouse", connection_string=address)
-        batch = source.add_table_asset(table, table_name=table).add_batch_definition_whole_table("batch").get_batch()
-        self._engine = source.get_execution_engine()
+        self._engine = SqlAlchemyExecutionEngine(engine=_engine(sqlalchemy_url(url, "-cwork_mem=128MB")))
         self._prepared = PreparedSuite(
-            self._engine, batch, [get_expectation_impl(rule.type)(**rule.kwargs) for rule in suite.rules]
+            self._engine, "load", table, [get_expectation_impl(rule.type)(**rule.kwargs) for rule in suite.rules]
         )
 
     def __enter__(self) -> Self:
@@ -108,6 +103,12 @@ class Auditor:
         results = [_result(rule, outcome) for rule, outcome in zip(self._suite.rules, outcomes, strict=True)]
         score = quality_score(results)
         return Verdict(results, score, objection(results, score, self._min_quality, share_good))
+
+
+@functools.lru_cache(8)
+def _engine(address: str) -> sqlalchemy.Engine:
+    """Return the engine of this warehouse: closed, it keeps the statements that it has put together."""
+    return sqlalchemy.create_engine(address)
 
 
 def _result(rule: Rule, outcome: Outcome | None) -> RuleResult:

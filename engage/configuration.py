@@ -5,6 +5,7 @@ scoring.md and in the dbt models; nothing is computed here.
 """
 
 import contextlib
+import functools
 import hashlib
 import json
 from collections.abc import Iterator
@@ -24,6 +25,9 @@ from engage.warehouse import Connection, connect
 RosterAttribute = Literal[
     "programme_code", "faculty_code", "year_of_study", "mode", "entry_band", "cohort", "campus_residence"
 ]
+
+# Reads a folder of hundreds of files.
+_time_zones = functools.cache(available_timezones)
 
 
 class PeerLevel(Strict):
@@ -55,7 +59,7 @@ class Scoring(Strict):
 
     @model_validator(mode="after")
     def _sensible(self) -> Self:
-        if self.time_zone not in available_timezones():
+        if self.time_zone not in _time_zones():
             raise ValueError(f"time_zone: {self.time_zone} is not a known time zone")
         if abs(sum(self.category_weights.values()) - 1) > 1e-9 or min(self.category_weights.values()) < 0:
             raise ValueError("category_weights: must be shares that add up to 1")

@@ -27,26 +27,27 @@ class Outcome:
 class PreparedSuite:
     """Expectations on one table whose columns stay as they are."""
 
-    def __init__(self, engine: Any, batch: Any, expectations: list[Any]) -> None:
-        """`engine`: of the data source, `batch`: the whole table, both of Great Expectations."""
+    def __init__(self, engine: Any, schema: str, table: str, expectations: list[Any]) -> None:
+        """`engine`: for SQLAlchemy, `expectations`: on all rows of the table; both of Great Expectations."""
+        from great_expectations.execution_engine.sqlalchemy_batch_data import SqlAlchemyBatchData
         from great_expectations.validator.metrics_calculator import MetricsCalculator
 
         self._engine = engine
-        engine.load_batch_data(batch.id, batch.data)
+        engine.load_batch_data(table, SqlAlchemyBatchData(engine, schema_name=schema, table_name=table))
         self._expectations = [(e, self._needs(e)) for e in expectations]
         graph = MetricsCalculator(engine, show_progress_bars=False).build_metric_dependency_graph(
             [metric for _, needs in self._expectations for metric in needs.values()], _RUNTIME
         )
         self._metrics = list({edge.left.id: edge.left for edge in graph.edges}.values())
         self._standing: dict[Any, Any] = {}
-        self._standing = {k: v for k, v in self._resolve().items() if k.metric_name.endswith(_STANDING)}
+        self._standing = self._resolve([m for m in self._metrics if m.metric_name.endswith(_STANDING)])
 
     def evaluate(self, facts: dict[str, object]) -> list[Outcome | None]:
         """Judge the rows that are in the table now; None: an expectation cannot be evaluated.
 
         `facts` become fields of the expectations that have fields of these names.
         """
-        metrics = self._resolve()
+        metrics = self._resolve(self._metrics)
         return [self._outcome(expectation, needs, metrics, facts) for expectation, needs in self._expectations]
 
     def _needs(self, expectation: Any) -> dict[str, Any]:
@@ -54,12 +55,11 @@ class PreparedSuite:
         needs = expectation.get_validation_dependencies(self._engine, _RUNTIME).metric_configurations
         return dict(needs)
 
-    def _resolve(self) -> dict[Any, Any]:
-        """Return the values of all metrics that have one, by their id."""
+    def _resolve(self, waiting: list[Any]) -> dict[Any, Any]:
+        """Return the values of those of these metrics that have one, by their id."""
         from great_expectations.exceptions import MetricResolutionError
 
         found, failed = dict(self._standing), set()
-        waiting = self._metrics
         while waiting := [m for m in waiting if m.id not in found and m.id not in failed]:
             ready = [m for m in waiting if all(d.id in found for d in m.metric_dependencies.values())]
             if not ready:
