@@ -207,7 +207,11 @@ class Publisher:
         """
         closed = precedence.supersede(self._sql, self._source, days)
         # Elsewhere the rows of a day go when others take their place.
-        changes = visible.take_away(self._sql, closed) if self._source.relation == "append" and closed else []
+        changes = []
+        if self._source.relation == "append" and closed:
+            changes = visible.take_away(self._sql, closed)
+            # Its rows went before it was known that they do not come back.
+            is_gone = is_gone or (batch.was_published and batch.batch_id in closed)
         if is_gone or changes:
             precedence.reinstate(self._sql, self._source, days)
         if is_gone and self._source.record == "students":

@@ -256,11 +256,13 @@ def test_a_window_released_when_its_correction_had_come_already_stays_closed(gat
     assert gate.execute("select event_id from raw.activity") == [("3",)]
     # A good reading of an older window, rejected and released again, gives way likewise.
     choose(gate, "reject", name="good")
-    gate.process(source)
     choose(gate, "release", name="good")
+    # What it had replaced of an older window comes back.
+    older = event(3, "ab1", "2026-10-02T12:00:00Z", "old").encode()
+    gate.deliver(source, older, "older", version_at=at(1, 1), **window(2))
     gate.deliver(source, event(4, "ab1", "2026-10-01T13:00:00Z").encode(), "best", version_at=at(3), **window(1))
     gate.process(source)
-    assert gate.execute("select event_id from raw.activity") == [("4",)]
+    assert gate.execute("select event_id, resource_type from raw.activity order by 1") == [("3", "old"), ("4", "quiz")]
     assert gate.execute("select rows_accepted from ops.batch where state = 'superseded'") == [(0,), (0,)]
 
 
