@@ -127,7 +127,7 @@ def _gate_result(judged: Sequence[health.BatchRow], held: Sequence[health.BatchR
         said = "\n\n".join(f"{batch.name} is held: {batch.problem or 'it did not pass'}" for batch in now_held[:10])
     elif held:
         names = ", ".join(batch.name for batch in held[:10])
-        said = f"{len(held)} older held: {names}. A corrected delivery replaces what is held."
+        said = f"{len(held)} older held: {names}. A corrected delivery replaces them, or `engage batch` decides."
     else:
         said = f"{len(judged)} judged, none is held." if judged else "No delivery has arrived yet."
     return dg.AssetCheckResult(
