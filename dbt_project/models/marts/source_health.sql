@@ -60,7 +60,11 @@ days as (
     select
         first_days.source_id,
         day.day::date as day
-    from (select source_id, min(first_day) as first_day from first_days group by source_id) as first_days
+    from (select
+        source_id,
+        min(first_day) as first_day
+    from first_days
+    group by source_id) as first_days
     inner join sources on first_days.source_id = sources.source_id
     cross join today
     cross join generate_series(first_days.first_day::timestamp, today.today::timestamp, interval '1 day') as day (day)
@@ -104,22 +108,28 @@ teaching_weeks as (
     from calendar
     inner join snapshots on calendar.source_id = snapshots.source_id and calendar.as_of_date = snapshots.as_of_date
     cross join today
-    cross join generate_series(
-        date_trunc('week', calendar.starts_on::timestamp),
-        least(calendar.ends_on, today.today - 6)::timestamp,
-        interval '7 days'
-    ) as week (monday)
+    cross join
+        generate_series(
+            date_trunc('week', calendar.starts_on::timestamp),
+            least(calendar.ends_on, today.today - 6)::timestamp,
+            interval '7 days'
+        ) as week (monday)
     where calendar.kind = 'teaching' and week.monday::date + 6 <= today.today
 ),
 
+-- as int_source_week counts them
 complete_days as (
     select
-        source_id,
-        date_trunc('week', day::timestamp)::date as week_start,
+        coverage.source_id,
+        date_trunc('week', coverage.day::timestamp)::date as week_start,
         count(*) as complete_days
     from coverage
-    where is_complete
-    group by source_id, date_trunc('week', day::timestamp)::date
+    inner join scored_sources on coverage.source_id = scored_sources.source_id
+    where
+        coverage.is_complete
+        and coverage.day >= coalesce(scored_sources.enabled_from, '-infinity')
+        and coverage.day < coalesce(scored_sources.disabled_from, 'infinity')
+    group by coverage.source_id, date_trunc('week', coverage.day::timestamp)::date
 ),
 
 judged_weeks as (
