@@ -35,36 +35,40 @@ today as (
     from parameters
 ),
 
-first_days as (
+known_days as (
     select
         source_id,
-        min(day) as first_day
+        min(day) as day
     from batch_days
     group by source_id
     union all
     select
         deliveries.source_id,
-        min((deliveries.landed_at at time zone today.time_zone)::date)
+        min((deliveries.landed_at at time zone today.time_zone)::date) as day
     from deliveries
     cross join today
     group by deliveries.source_id
     union all
     select
         sources.source_id,
-        today.today
+        today.today as day
     from sources
     cross join today
+),
+
+first_days as (
+    select
+        source_id,
+        min(day) as first_day
+    from known_days
+    group by source_id
 ),
 
 days as (
     select
         first_days.source_id,
         day.day::date as day
-    from (select
-        source_id,
-        min(first_day) as first_day
     from first_days
-    group by source_id) as first_days
     inner join sources on first_days.source_id = sources.source_id
     cross join today
     cross join generate_series(first_days.first_day::timestamp, today.today::timestamp, interval '1 day') as day (day)
