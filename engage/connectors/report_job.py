@@ -97,7 +97,6 @@ class ReportJobConnector:
         bounds = {"from": f"{remote.window_start:%Y-%m-%dT%H:%M:%SZ}", "to": f"{remote.window_end:%Y-%m-%dT%H:%M:%SZ}"}
         body = {key: value.format_map(bounds) for key, value in self._transport.body.items()}
 
-
         def named(response: httpx.Response) -> str:
             job = str(dig(client.json(response), self._transport.job_key) or "")
             if not _JOB.fullmatch(job):

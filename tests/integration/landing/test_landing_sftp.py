@@ -245,7 +245,8 @@ def test_a_host_key_that_is_not_known_is_never_accepted(
 ) -> None:
     line = f"[127.0.0.1]:{server.port} {keys[known].read_text()}" if known else ""
     server.known_hosts.write_text(line)
-    with pytest.raises(AccessError, match=rf"127\.0\.0\.1:{server.port}: its host key .* run `engage source trust gate` after"):
+    said = rf"127\.0\.0\.1:{server.port}: its host key .* run `engage source trust gate` after"
+    with pytest.raises(AccessError, match=said):
         look(warehouse, sftp_source(), NOW)
     assert server.connections == 0
 

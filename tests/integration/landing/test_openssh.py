@@ -99,7 +99,9 @@ def test_a_growing_file_and_one_replaced_while_it_is_read_wait_for_the_next_look
     assert (Path(store) / delivery.landed_path).read_bytes() == whole
 
 
-def test_another_host_key_reads_nothing_and_says_so(warehouse: Connection, tmp_path: Path, store: str) -> None:
+def test_another_host_key_reads_nothing_and_names_the_command(
+    warehouse: Connection, tmp_path: Path, store: str
+) -> None:
     server = Ssh(tmp_path / "served", tmp_path)
     server.root.mkdir()
     put(server, "gate_20261001.csv")
@@ -107,7 +109,7 @@ def test_another_host_key_reads_nothing_and_says_so(warehouse: Connection, tmp_p
         assert len(look(warehouse, source_on(server), NOW)) == 0
     server.change_host_key()
     with server.running():
-        with pytest.raises(AccessError, match="host key is not the one"):
+        with pytest.raises(AccessError, match="run `engage source trust gate` after"):
             land(warehouse, source_on(server), store, LATER)
         assert warehouse.execute("select count(*) from ops.delivery").fetchall() == [(0,)]
         shutil.copy(tmp_path / "host_key.pub", server.known_hosts)
