@@ -6,12 +6,11 @@ Only what the file may say and how it is read. What is said is in letters.py, ho
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-import yaml
 from pydantic import Field, StringConstraints, ValidationError, model_validator
 
 from engage import source_values as values
 from engage.sources import explain
-from engage.strict import ConfigurationError, Strict
+from engage.strict import ConfigurationError, Strict, read_yaml
 
 Address = Annotated[str, Field(pattern=r"^[^@\s,<>]+@[^@\s,<>]+\.[^@\s,<>]+$")]
 WebAddress = Annotated[str, StringConstraints(pattern=r"^https?://[^\s/]+(/\S*)?$")]
@@ -92,11 +91,8 @@ def load_messaging(config: Path) -> Messaging:
     """Read `messaging.yaml` of a configuration folder; none: the defaults. Raises ConfigurationError: file, key."""
     path = config / "messaging.yaml"
     try:
-        return Messaging.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+        return Messaging.model_validate(read_yaml(path))
     except FileNotFoundError:
         return Messaging()
-    except yaml.YAMLError:
-        # Not the error itself: it quotes the line, which may hold a secret.
-        raise ConfigurationError(f"{path}: not YAML") from None
     except ValidationError as error:
         raise ConfigurationError(explain(path, error)) from None

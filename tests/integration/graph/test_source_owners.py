@@ -1,12 +1,20 @@
 """Owners are told by the graph itself: when there is something new to say, and in no run otherwise."""
 
 import json
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 from click.testing import CliRunner
 
 from engage.cli import cli
 from tests.integration.graph.kit import SECRET_BADGE, SECRET_NAME, Installation
+
+
+def watch(installation: Installation, began_h: float, last_h: float) -> None:
+    """Make the sensor's last looks those of so many hours ago."""
+    now = datetime.now(UTC)
+    looks = {"since": now - timedelta(hours=began_h), "last": now - timedelta(hours=last_h)}
+    cursor = json.dumps({name: moment.isoformat() for name, moment in looks.items()})
+    installation.instance.daemon_cursor_storage.set_cursor_values({"engage/driver/source_owners": cursor})
 
 
 def test_a_held_file_is_told_by_one_run_and_an_idle_night_adds_none(installation: Installation) -> None:
@@ -15,6 +23,11 @@ def test_a_held_file_is_told_by_one_run_and_an_idle_night_adds_none(installation
     assert installation.tick("source_owners") == []
     installation.tick("arrivals")
 
+    # Who was away himself catches up first: what waits for him only seems to be late.
+    watch(installation, began_h=5, last_h=2)
+    assert installation.tick("source_owners") == []
+    assert installation.tick("source_owners") == []
+    watch(installation, began_h=0.6, last_h=0.1)
     (run,) = installation.tick("source_owners")
     for _ in range(12):
         installation.at(installation.now + timedelta(minutes=5))

@@ -27,7 +27,8 @@ def test_the_file_we_ship_sends_nothing_and_none_is_the_same() -> None:
         ("webhooks: [{name: a, kind: irc, url: '${A}'}]", "webhooks.0.kind: Input should be 'teams' or 'slack'"),
         ("escalation: nobody", "escalation: String should match pattern"),
         ("deliver: send", "deliver: Extra inputs are not permitted"),
-        ("a: b: c", "not YAML"),
+        ("a: b: c", "line 1: not YAML"),
+        ("smtp: {host: 2026-02-30}", "line 1: not YAML: a date, time or number that cannot be"),
     ],
 )
 def test_a_mistake_is_told_by_file_and_key_and_never_by_value(tmp_path: Path, content: str, said: str) -> None:
