@@ -16,8 +16,8 @@ from tests.end_to_end.slices import cut
 CHECKOUT = Path(__file__).parents[2]
 ENGAGE = Path(sys.executable).with_name("engage")
 OULAD_PROFILE = {"ENGAGE_CONFIG": str(CHECKOUT / "config" / "profiles" / "oulad")}
-WHEN = {"published_at", "data_as_of"}
-"""Columns that say when a score was made; they differ between replays that play different times."""
+WHEN = {"published_at", "data_as_of", "judged_at", "freshness", "last_delivery_at", "last_event_at", "quality_score"}
+"""Columns that say when something was made, or what was thought of it at the time; replays of other orders differ."""
 
 
 def environment(home: Path, **extra: str) -> dict[str, str]:
@@ -52,7 +52,9 @@ def marts(
             columns.setdefault(str(table), []).append(f'"{column}"')
     return {
         table: connection.execute(
-            f"select {', '.join(names)} from marts.{table} order by {', '.join(names)}"
+            # How long a source is watched before its first delivery depends on the times that are played.
+            f"select {', '.join(names)} from marts.{table}{' where covered' * (table == 'source_health')}"
+            f" order by {', '.join(names)}"
         ).fetchall()
         for table, names in columns.items()
     }

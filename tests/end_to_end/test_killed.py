@@ -17,7 +17,7 @@ from tests.end_to_end.conftest import CHECKOUT, ENGAGE, OULAD_PROFILE, engage, e
 STEPS = {
     "land": "ops.delivery",
     "publish": "ops.rule_result",
-    "load": "load.text_enrolments",
+    "load": "load.rows_enrolments",
     "audit": "load.rows_oulad_vle",
     "daily dbt": "ops.touched_day",
     "weekly dbt": "marts.weekly_score",
