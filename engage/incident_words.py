@@ -95,16 +95,21 @@ def _held(facts: Facts, about: About) -> Words:
         came.append(f"And {more} more.")
     came += _rules(batches[0], about)
     one = facts["files"] == 1
+    todo = [
+        f"Correct it in {about.source.system} and send {'the file' if one else 'the files'} again: "
+        "a corrected delivery replaces what is held. Nothing of a held file is used."
+    ]
+    # In what could not be read there is nothing to release.
+    if readable := [batch["batch_id"] for batch in batches if batch["rules"]]:
+        todo.append(
+            f"If it is right as it is, say so to the data engineers ({about.engineers}): "
+            f"they release it with `engage batch release {readable[0]} --reason ...`."
+        )
     return Words(
         f"{batches[0]['name']} is held back" if one else f"{facts['files']} deliveries are held back",
         "Files that can be read, break no rule that must hold, and score at least 80 of 100.",
         came,
-        [
-            f"Correct it in {about.source.system} and send {'the file' if one else 'the files'} again: "
-            "a corrected delivery replaces what is held.",
-            "Nothing of a held file is used. If it is right as it is, say so to the data engineers "
-            f"({about.engineers}): they release it with `engage batch release {batches[0]['batch_id']} --reason ...`.",
-        ],
+        todo,
     )
 
 

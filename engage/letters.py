@@ -225,4 +225,5 @@ def _age(told: Sequence[Incident], frame: Frame) -> str:
 
 
 def _upper(text: str) -> str:
-    return text[:1].upper() + text[1:]
+    # The name of a file stays as it is.
+    return text[:1].upper() + text[1:] if text.partition(" ")[0].isalpha() else text

@@ -102,14 +102,13 @@ def _connect(smtp: Smtp | None) -> smtplib.SMTP:
         if smtp.security == "tls"
         else smtplib.SMTP(host, port, timeout=TIMEOUT_S)
     )
-    try:
+    with contextlib.ExitStack() as unless_ready:
+        unless_ready.callback(server.close)
         if smtp.security == "starttls":
             server.starttls(context=trust)
         if login:
             server.login(*login)
-    except BaseException:
-        server.close()
-        raise
+        unless_ready.pop_all()
     return server
 
 

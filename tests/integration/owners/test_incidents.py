@@ -46,11 +46,12 @@ def test_all_that_is_wrong_with_a_source_at_a_time_is_one_mail_to_act_on(desk: D
         "Incomplete: 17 to 20 November 2026.",
         "The score of the week from 16 November 2026 will be made without this source, which needs 5 complete days and"
         " has 3 at most, unless what is missing comes before Monday 23 November 2026, 08:00.",
-        "they release it with `engage batch release 3 --reason ...`",
+        "they release it with `engage batch release 2 --reason ...`",
         "`engage source check attendance --sample FILE`",
         "http://127.0.0.1:3000/assets/raw/attendance",
     ):
         assert expected in said, expected
+    assert "release 3" not in said, "what could not be read has nothing to release"
     html = mail_server.taken[0].get_body(("html",))
     assert html and "Incomplete: 17 to 20 November 2026." in flat(str(html.get_content()))
 
@@ -108,6 +109,7 @@ def test_what_lasts_is_a_reminder_and_an_escalation_once(desk: Desk, mail_server
         "Reminder: Attendance: register_20261121.csv is held back",
         "Escalation: Attendance: register_20261121.csv is held back",
     ]
+    assert "Register_" not in "".join(mail_server.texts()), "the name of a file stays as it is"
     good(desk, 21, 22, 23)
     desk.tell()
     assert sorted(mail_server.recipients[4:]) == [OWNER, BOSS]
