@@ -9,7 +9,7 @@ import functools
 import hashlib
 import json
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, time
 from pathlib import Path
 from typing import Literal, Self
 from zoneinfo import available_timezones
@@ -28,6 +28,10 @@ RosterAttribute = Literal[
 
 # Reads a folder of hundreds of files.
 _time_zones = functools.cache(available_timezones)
+
+
+PUBLISHED = "published"
+"""The set of peer groups by which scores are published."""
 
 
 class PeerLevel(Strict):
@@ -56,6 +60,28 @@ class Scoring(Strict):
     max_z: float = Field(default=3, gt=0)
     max_imputed_weeks: int = Field(default=2, ge=0)
     degraded_weeks: int = Field(default=3, ge=1)
+    peer_sets: dict[str, list[PeerLevel]] = {}
+    """Other ways to compare, for analysis: scored side by side and never published."""
+    attention_below: int = Field(default=350, ge=0, le=1000)
+    concern_below: int = Field(default=300, ge=0, le=1000)
+    decline_over: int = Field(default=100, gt=0)
+    """Points lost in four teaching weeks."""
+    lasting_weeks: int = Field(default=3, ge=1)
+    recovery_from: int = Field(default=50, gt=0)
+    good_attendance_pct: float = Field(default=80, ge=0, le=100)
+    attendance_fall_pct: float = Field(default=10, gt=0, le=100)
+    cohort_share: float = Field(default=0.4, gt=0, le=1)
+    cohort_fall_over: int = Field(default=100, gt=0)
+    cohort_activity_share: float = Field(default=0.5, gt=0, le=1)
+    full_time_days: int = Field(default=7, ge=1, le=28)
+    part_time_days: int = Field(default=21, ge=1, le=28)
+    part_time_modes: list[str] = ["PT"]
+    rating_cuts: list[float] = Field(default=[0.25, 0.6, 1.4, 2.2], min_length=4, max_length=4)
+    review_after_days: int = Field(default=21, ge=7)
+    publish_at: time = time(8)
+    """On the Monday after the week, in the institution's time zone."""
+    wait_until: time = time(14)
+    """On that Monday: how long a week waits for a source that is late."""
 
     @model_validator(mode="after")
     def _sensible(self) -> Self:
@@ -65,9 +91,24 @@ class Scoring(Strict):
             raise ValueError("category_weights: must be shares that add up to 1")
         if not self.week_weights or self.week_weights[0] <= 0 or min(self.week_weights) < 0:
             raise ValueError("week_weights: the week itself needs a weight above 0, and none may be below 0")
-        if len({level.name for level in self.peer_levels}) < len(self.peer_levels):
-            raise ValueError("peer_levels: two levels have the same name")
+        for name, levels in self.all_peer_sets.items():
+            key = "peer_levels" if name == PUBLISHED else f"peer_sets: {name}"
+            if not levels or len({level.name for level in levels}) < len(levels):
+                raise ValueError(f"{key}: needs a level, and no two of the same name")
+        if PUBLISHED in self.peer_sets:
+            raise ValueError(f"peer_sets: {PUBLISHED} is the name of peer_levels")
+        if sorted(set(self.rating_cuts)) != self.rating_cuts or self.rating_cuts[0] <= 0:
+            raise ValueError("rating_cuts: must be above 0 and rise")
+        if self.concern_below > self.attention_below:
+            raise ValueError("concern_below: must not be above attention_below")
+        if self.wait_until < self.publish_at:
+            raise ValueError("wait_until: must not be before publish_at")
         return self
+
+    @property
+    def all_peer_sets(self) -> dict[str, list[PeerLevel]]:
+        """The published set first, then those for analysis, by name."""
+        return {PUBLISHED: self.peer_levels, **self.peer_sets}
 
 
 def load_scoring(config: Path) -> Scoring:
@@ -121,7 +162,7 @@ def sync(connection: Connection, config: Path, sources: dict[str, Source], now: 
     """Write the configuration in force to `ops`, in one transaction; return its version. Repeatable."""
     scoring = load_scoring(config)
     version, content = version_of(scoring, sources)
-    parameters = scoring.model_dump(exclude={"category_weights", "peer_levels"}) | {
+    parameters = scoring.model_dump(exclude={"category_weights", "peer_levels", "peer_sets"}) | {
         "config_version": version,
         "as_of": now,
     }
@@ -130,7 +171,9 @@ def sync(connection: Connection, config: Path, sources: dict[str, Source], now: 
     with connection.transaction(), connection.cursor() as cursor:
         cursor.execute("select pg_advisory_xact_lock(hashtext('engage.configuration'))")
         cursor.execute(
-            "insert into ops.config_version values (%s, %s, %s) on conflict do nothing", [version, Jsonb(content), now]
+            "insert into ops.config_version (config_version, content, recorded_at) values (%s, %s, %s) "
+            "on conflict do nothing",
+            [version, Jsonb(content), now],
         )
         cursor.execute("delete from ops.scoring_parameter")
         cursor.execute(
@@ -139,9 +182,10 @@ def sync(connection: Connection, config: Path, sources: dict[str, Source], now: 
         cursor.execute("delete from ops.category_weight")
         cursor.executemany("insert into ops.category_weight values (%s, %s)", list(scoring.category_weights.items()))
         cursor.execute("delete from ops.peer_level")
+        levels = [(peers, one.name, one.attributes) for peers, found in scoring.all_peer_sets.items() for one in found]
         cursor.executemany(
-            "insert into ops.peer_level values (%s, %s, %s)",
-            [(place, level.name, level.attributes) for place, level in enumerate(scoring.peer_levels, start=1)],
+            "insert into ops.peer_level (position, peer_set, peer_level, attributes) values (%s, %s, %s, %s)",
+            [(place, *level) for place, level in enumerate(levels, start=1)],
         )
         # One that has delivered and is taken out, or made a draft again, is disabled from today: its past stays.
         cursor.execute(_TAKE_OUT, {"sources": list(sources), "now": now, "zone": scoring.time_zone})
