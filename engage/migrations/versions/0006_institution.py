@@ -1,7 +1,9 @@
 """What an institution decides beyond the score itself: thresholds, rating, sets of peer groups, hours of publication.
 
-And of every decision: who took it, when, and why.
+And of every decision: who took it, when, and why. The role that reads the marts.
 """
+
+import logging
 
 from alembic import op
 
@@ -41,13 +43,24 @@ comment on column ops.peer_level.peer_set is 'published is what scores are publi
 """
 
 DECISIONS = """
-alter table ops.config_version
-    add column author text,
-    add column reason text,
-    add column previous text references ops.config_version,
-    add column difference text[] not null default '{}';
-comment on column ops.config_version.author is 'Null where a run met files that nobody had recorded before.';
-comment on column ops.config_version.difference is 'What differs from the previous version, a line for every key.';
+create table ops.config_change (
+    change_id bigint generated always as identity primary key,
+    config_version text not null references ops.config_version,
+    previous text references ops.config_version,
+    difference text[] not null default '{}',
+    changed_at timestamptz not null,
+    author text check (btrim(author) <> ''),
+    reason text check (btrim(reason) <> ''),
+    check ((author is null) = (reason is null))
+);
+comment on table ops.config_change is
+    'Every time a configuration came into force, one that had been before, too: who decided it, when and why.';
+comment on column ops.config_change.author is 'Null where a run met files that nobody had recorded before.';
+comment on column ops.config_change.difference is 'What differs from the previous version, a line for every key.';
+insert into ops.config_change (config_version, previous, changed_at)
+select config_version, lag(config_version) over (order by recorded_at, config_version), recorded_at
+from ops.config_version
+order by recorded_at, config_version;
 
 alter table ops.publication
     add column config_version text references ops.config_version,
@@ -57,8 +70,33 @@ comment on column ops.publication.published_without is
     'Sources that were late, and that the week did not wait for any longer.';
 """
 
+# Roles belong to the whole server: another of its databases may have made this one, at this very moment even.
+ROLES = """
+create schema if not exists marts;
+do $$
+begin
+    create role engage_bi nologin;
+exception
+    when duplicate_object or unique_violation or insufficient_privilege then null;
+end
+$$;
+do $$
+begin
+    if to_regrole('engage_bi') is not null then
+        grant usage on schema marts to engage_bi;
+    end if;
+end
+$$;
+"""
+NO_ROLE = (
+    "the role engage_bi is not there, and may not be created by the role in ENGAGE_DATABASE_URL: "
+    "nobody else can read the marts until a database administrator has made it (docs/run-it.md)"
+)
+
 
 def upgrade() -> None:
     """Add it; Alembic runs it once, in a transaction."""
-    for script in (PARAMETERS, DECISIONS):
+    for script in (PARAMETERS, DECISIONS, ROLES):
         op.execute(script)
+    if op.get_bind().exec_driver_sql("select to_regrole('engage_bi')").scalar() is None:
+        logging.getLogger(__name__).warning(NO_ROLE)
