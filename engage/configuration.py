@@ -1,145 +1,63 @@
-"""The institution's scoring configuration: read from `config/scoring.yaml`, validated, and written to `ops` for dbt.
+"""The configuration in force: from the files to `ops`, where dbt reads it; who changed it, when, why, and what differs.
 
-A configuration is named by its content: the same files give the same version anywhere. What the numbers mean is in
-scoring.md and in the dbt models; nothing is computed here.
+A version is named by its content: the same files give the same version anywhere. What the files may say is known to
+scoring.py and sources.py; nothing is computed here.
 """
 
 import contextlib
-import functools
 import hashlib
 import json
 from collections.abc import Iterator
-from datetime import datetime, time
+from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
-from typing import Literal, Self
-from zoneinfo import available_timezones
+from typing import Any, cast
 
-import psycopg
+from psycopg import sql
+from psycopg.rows import class_row, dict_row
 from psycopg.types.json import Jsonb
-from pydantic import Field, ValidationError, model_validator
 
-from engage.sources import ConfigurationError, Source, Strict, explain
-from engage.strict import read_yaml
+from engage.scoring import Scoring
+from engage.scoring import load_scoring as load_scoring
+from engage.sources import Source
 from engage.warehouse import Connection, connect
 
-RosterAttribute = Literal[
-    "programme_code", "faculty_code", "year_of_study", "mode", "entry_band", "cohort", "campus_residence"
-]
-
-# Reads a folder of hundreds of files.
-_time_zones = functools.cache(available_timezones)
+OPS = "ops"
 
 
-PUBLISHED = "published"
-"""The set of peer groups by which scores are published."""
+@dataclass(frozen=True)
+class Story:
+    """How a version came into force the last time."""
 
-
-class PeerLevel(Strict):
-    """One way to divide the students into groups; no attributes: the whole institution."""
-
-    name: str
-    attributes: list[RosterAttribute]
-
-
-class Scoring(Strict):
-    """Constants of the weekly score (scoring.md); the defaults are the documented ones."""
-
-    time_zone: str = "Europe/London"
-    category_weights: dict[Literal["attendance", "vle", "library_access", "other"], float]
-    peer_levels: list[PeerLevel] = Field(min_length=1)
-    """Finest first."""
-    calibration: Literal["normal_scores", "zscore"] = "normal_scores"
-    missing: Literal["exclude", "impute"] = "exclude"
-    week_weights: list[float] = Field(default=[1.0, 0.5, 0.25, 0.125])
-    min_complete_days: int = Field(default=5, ge=1, le=7)
-    min_eligible_days: int = Field(default=4, ge=1, le=7)
-    min_group_size: int = Field(default=30, ge=2)
-    min_institution_size: int = Field(default=10, ge=2)
-    min_category_weight: float = Field(default=0.5, ge=0, le=1)
-    min_quality: float = Field(default=80, ge=0, le=100)
-    max_z: float = Field(default=3, gt=0)
-    max_imputed_weeks: int = Field(default=2, ge=0)
-    degraded_weeks: int = Field(default=3, ge=1)
-    peer_sets: dict[str, list[PeerLevel]] = {}
-    """Other ways to compare, for analysis: scored side by side and never published."""
-    attention_below: int = Field(default=350, ge=0, le=1000)
-    concern_below: int = Field(default=300, ge=0, le=1000)
-    decline_over: int = Field(default=100, gt=0)
-    """Points lost in four teaching weeks."""
-    lasting_weeks: int = Field(default=3, ge=1)
-    recovery_from: int = Field(default=50, gt=0)
-    good_attendance_pct: float = Field(default=80, ge=0, le=100)
-    attendance_fall_pct: float = Field(default=10, gt=0, le=100)
-    cohort_share: float = Field(default=0.4, gt=0, le=1)
-    cohort_fall_over: int = Field(default=100, gt=0)
-    cohort_activity_share: float = Field(default=0.5, gt=0, le=1)
-    full_time_days: int = Field(default=7, ge=1, le=28)
-    part_time_days: int = Field(default=21, ge=1, le=28)
-    part_time_modes: list[str] = ["PT"]
-    rating_cuts: list[float] = Field(default=[0.25, 0.6, 1.4, 2.2], min_length=4, max_length=4)
-    review_after_days: int = Field(default=21, ge=7)
-    publish_at: time = time(8)
-    """On the Monday after the week, in the institution's time zone."""
-    wait_until: time = time(14)
-    """On that Monday: how long a week waits for a source that is late."""
-
-    @model_validator(mode="after")
-    def _sensible(self) -> Self:
-        if self.time_zone not in _time_zones():
-            raise ValueError(f"time_zone: {self.time_zone} is not a known time zone")
-        if abs(sum(self.category_weights.values()) - 1) > 1e-9 or min(self.category_weights.values()) < 0:
-            raise ValueError("category_weights: must be shares that add up to 1")
-        if not self.week_weights or self.week_weights[0] <= 0 or min(self.week_weights) < 0:
-            raise ValueError("week_weights: the week itself needs a weight above 0, and none may be below 0")
-        for name, levels in self.all_peer_sets.items():
-            key = "peer_levels" if name == PUBLISHED else f"peer_sets: {name}"
-            if not levels or len({level.name for level in levels}) < len(levels):
-                raise ValueError(f"{key}: needs a level, and no two of the same name")
-        if PUBLISHED in self.peer_sets:
-            raise ValueError(f"peer_sets: {PUBLISHED} is the name of peer_levels")
-        if sorted(set(self.rating_cuts)) != self.rating_cuts or self.rating_cuts[0] <= 0:
-            raise ValueError("rating_cuts: must be above 0 and rise")
-        if self.concern_below > self.attention_below:
-            raise ValueError("concern_below: must not be above attention_below")
-        if self.wait_until < self.publish_at:
-            raise ValueError("wait_until: must not be before publish_at")
-        return self
+    config_version: str
+    changed_at: datetime | None = None
+    previous: str | None = None
+    difference: list[str] = field(default_factory=list)
+    """A line for every key that differs from the previous version."""
+    author: str | None = None
+    """Not for logs or metadata. None: nobody has said who decided this."""
+    reason: str | None = None
 
     @property
-    def all_peer_sets(self) -> dict[str, list[PeerLevel]]:
-        """The published set first, then those for analysis, by name."""
-        return {PUBLISHED: self.peer_levels, **self.peer_sets}
+    def is_unsaid(self) -> bool:
+        """A change that nobody has recorded; the first configuration of all changed nothing."""
+        return self.previous is not None and self.author is None
 
-
-def load_scoring(config: Path) -> Scoring:
-    """Read `scoring.yaml` of a configuration folder. Raises ConfigurationError naming file and key."""
-    path = config / "scoring.yaml"
-    try:
-        return Scoring.model_validate(read_yaml(path))
-    except FileNotFoundError as error:
-        raise ConfigurationError(f"{path}: not there; every configuration folder needs one") from error
-    except ValidationError as error:
-        raise ConfigurationError(explain(path, error)) from None
-
-
-def version_of(scoring: Scoring, sources: dict[str, Source]) -> tuple[str, dict[str, object]]:
-    """Return the version (12 hex digits of the content's SHA-256) and the content: all a score depends on."""
-    relevant = {"record", "category", "weight", "digital", "enabled_from", "disabled_from"}
-    content: dict[str, object] = {
-        "scoring": scoring.model_dump(mode="json"),
-        "sources": {name: s.model_dump(mode="json", include=relevant) for name, s in sorted(sources.items())},
-    }
-    canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(canonical.encode()).hexdigest()[:12], content
+    def __str__(self) -> str:
+        """Version and difference, without who and why."""
+        told = "; ".join(self.difference) or "the first one"
+        return f"{self.config_version}: {told}{' (nobody said why: engage config record)' * self.is_unsaid}"
 
 
 @contextlib.contextmanager
-def in_force(url: str, config: Path, sources: dict[str, Source], now: datetime) -> Iterator[None]:
-    """Write the configuration, and let nobody write another meanwhile: one week is scored by one configuration."""
+def in_force(url: str, config: Path, sources: dict[str, Source], now: datetime) -> Iterator[str]:
+    """Write the configuration, yield its version, and let nobody write another meanwhile.
+
+    One week is scored by one configuration.
+    """
     with connect(url, autocommit=True) as connection:
         connection.execute("select pg_advisory_lock(hashtext('engage.configuration'))")
-        sync(connection, config, sources, now)
-        yield
+        yield sync(connection, config, sources, now)
 
 
 def is_known(connection: Connection) -> bool:
@@ -147,58 +65,174 @@ def is_known(connection: Connection) -> bool:
     return connection.execute("select from ops.scoring_parameter").fetchone() is not None
 
 
+def sync(
+    connection: Connection,
+    config: Path,
+    sources: dict[str, Source],
+    now: datetime,
+    author: str | None = None,
+    reason: str | None = None,
+) -> str:
+    """Write the configuration in force to `ops`, in one transaction; return its version. Repeatable.
+
+    What nobody has said yet of the version in force, `author` and `reason` say also afterwards.
+    """
+    scoring = load_scoring(config)
+    with connection.transaction():
+        connection.execute("select pg_advisory_xact_lock(hashtext('engage.configuration'))")
+        before = connection.execute("select config_version from ops.scoring_parameter").fetchone()
+        previous = cast(str, before[0]) if before else None
+        version, content = write(connection, OPS, scoring, sources, now)
+        if version != previous:
+            connection.execute(
+                "insert into ops.config_change (config_version, previous, difference, changed_at, author, reason) "
+                "values (%s, %s, %s, %s, %s, %s)",
+                [version, previous, difference(content_of(connection, previous), content), now, author, reason],
+            )
+        elif author:
+            connection.execute(
+                "update ops.config_change set author = %s, reason = %s "
+                "where change_id = (select max(change_id) from ops.config_change) and author is null",
+                [author, reason],
+            )
+    return version
+
+
+def story(connection: Connection, version: str) -> Story:
+    """Return how a version came into force, and what then changed: for the metadata and the log of a run, as a text."""
+    found = connection.cursor(row_factory=class_row(Story)).execute(
+        "select config_version, changed_at, previous, difference, author, reason from ops.config_change "
+        "where config_version = %s order by change_id desc limit 1",
+        [version],
+    )
+    return found.fetchone() or Story(version)
+
+
+def content_of(connection: Connection, version: str | None) -> dict[str, Any]:
+    """Return all that a version says; nothing of one that is not known."""
+    row = connection.execute("select content from ops.config_version where config_version = %s", [version]).fetchone()
+    return cast(dict[str, Any], row[0]) if row else {}
+
+
 _TAKE_OUT = """
 with gone as (
-    delete from ops.source as s
+    delete from {schema}.source as s
     where s.source_id = any(%(sources)s) or not exists (select from ops.batch as b where b.source_id = s.source_id)
 )
-update ops.source as s set disabled_from = least(disabled_from, (%(now)s at time zone %(zone)s)::date)
+update {schema}.source as s set disabled_from = least(disabled_from, (%(now)s at time zone %(zone)s)::date)
 where
     not s.source_id = any(%(sources)s) and exists (select from ops.batch as b where b.source_id = s.source_id)
 """
 
 
-def sync(connection: Connection, config: Path, sources: dict[str, Source], now: datetime) -> str:
-    """Write the configuration in force to `ops`, in one transaction; return its version. Repeatable."""
-    scoring = load_scoring(config)
-    version, content = version_of(scoring, sources)
-    parameters = scoring.model_dump(exclude={"category_weights", "peer_levels", "peer_sets"}) | {
-        "config_version": version,
-        "as_of": now,
-    }
-    columns = psycopg.sql.SQL(", ").join(map(psycopg.sql.Identifier, parameters))
-    values = psycopg.sql.SQL(", ").join(map(psycopg.sql.Placeholder, parameters))
-    with connection.transaction(), connection.cursor() as cursor:
-        cursor.execute("select pg_advisory_xact_lock(hashtext('engage.configuration'))")
+def write(
+    connection: Connection, schema: str, scoring: Scoring, sources: dict[str, Source] | None, now: datetime
+) -> tuple[str, dict[str, Any]]:
+    """Write a configuration to the tables of `schema`: `ops`, or copies of its tables.
+
+    Returns the version (12 hex digits of the content's SHA-256) and the content, all that a score depends on. Without
+    `sources` those that are there stay.
+    """
+
+    def statement(text: str, **parts: sql.Composable) -> sql.Composed:
+        return sql.SQL(cast(Any, text)).format(schema=sql.Identifier(schema), **parts)
+
+    with connection.cursor() as cursor:
+        if sources is not None:
+            # One that has delivered and is taken out, or made a draft again, is disabled from today: its past stays.
+            given = {"sources": list(sources), "now": now, "zone": scoring.time_zone}
+            cursor.execute(statement(_TAKE_OUT), given)
+            cursor.executemany(
+                statement("insert into {schema}.source values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"),
+                [
+                    (
+                        *(s.id, s.title, s.record, s.relation, s.category, s.weight, s.digital),
+                        *(s.enabled_from, s.disabled_from),
+                        *(late.warn_after_h, late.fail_after_h, ",".join(late.quiet_weekdays), ",".join(late.quiet_in)),
+                    )
+                    for s in sources.values()
+                    for late in [s.freshness]
+                ],
+            )
+        content = {"scoring": scoring.model_dump(mode="json"), "sources": _sources(connection, statement)}
+        canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))
+        version = hashlib.sha256(canonical.encode()).hexdigest()[:12]
+        if schema == OPS:
+            cursor.execute(
+                "insert into ops.config_version (config_version, content, recorded_at) values (%s, %s, %s) "
+                "on conflict do nothing",
+                [version, Jsonb(content), now],
+            )
+        parameters = scoring.model_dump(exclude={"category_weights", "peer_levels", "peer_sets"}) | {
+            "config_version": version,
+            "as_of": now,
+        }
+        cursor.execute(statement("delete from {schema}.scoring_parameter"))
         cursor.execute(
-            "insert into ops.config_version (config_version, content, recorded_at) values (%s, %s, %s) "
-            "on conflict do nothing",
-            [version, Jsonb(content), now],
+            statement(
+                "insert into {schema}.scoring_parameter ({columns}) values ({values})",
+                columns=sql.SQL(", ").join(map(sql.Identifier, parameters)),
+                values=sql.SQL(", ").join(map(sql.Placeholder, parameters)),
+            ),
+            parameters,
         )
-        cursor.execute("delete from ops.scoring_parameter")
-        cursor.execute(
-            psycopg.sql.SQL("insert into ops.scoring_parameter ({}) values ({})").format(columns, values), parameters
+        cursor.execute(statement("delete from {schema}.category_weight"))
+        cursor.executemany(
+            statement("insert into {schema}.category_weight values (%s, %s)"), list(scoring.category_weights.items())
         )
-        cursor.execute("delete from ops.category_weight")
-        cursor.executemany("insert into ops.category_weight values (%s, %s)", list(scoring.category_weights.items()))
-        cursor.execute("delete from ops.peer_level")
+        cursor.execute(statement("delete from {schema}.peer_level"))
         levels = [(peers, one.name, one.attributes) for peers, found in scoring.all_peer_sets.items() for one in found]
         cursor.executemany(
-            "insert into ops.peer_level (position, peer_set, peer_level, attributes) values (%s, %s, %s, %s)",
+            statement(
+                "insert into {schema}.peer_level (position, peer_set, peer_level, attributes) values (%s, %s, %s, %s)"
+            ),
             [(place, *level) for place, level in enumerate(levels, start=1)],
         )
-        # One that has delivered and is taken out, or made a draft again, is disabled from today: its past stays.
-        cursor.execute(_TAKE_OUT, {"sources": list(sources), "now": now, "zone": scoring.time_zone})
-        cursor.executemany(
-            "insert into ops.source values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
-            [
-                (
-                    *(s.id, s.title, s.record, s.relation, s.category, s.weight, s.digital),
-                    *(s.enabled_from, s.disabled_from),
-                    *(late.warn_after_h, late.fail_after_h, ",".join(late.quiet_weekdays), ",".join(late.quiet_in)),
-                )
-                for s in sources.values()
-                for late in [s.freshness]
-            ],
+    return version, content
+
+
+def _sources(connection: Connection, statement: Any) -> dict[str, dict[str, Any]]:
+    """Return what a score depends on, also of sources that are in no file any more."""
+    rows = connection.cursor(row_factory=dict_row).execute(
+        statement(
+            "select source_id, record, relation, category, weight, is_digital as digital, "
+            "enabled_from::text, disabled_from::text from {schema}.source"
         )
-    return version
+    )
+    return {row.pop("source_id"): row for row in sorted(rows, key=lambda row: str(row["source_id"]))}
+
+
+def difference(before: Any, after: Any, path: str = "") -> list[str]:
+    """Return a line for every key in which two contents differ: `category_weights.vle: 0.3 -> 0.35`."""
+    if before == after or not (before or path):
+        return []
+    if isinstance(before, dict) and isinstance(after, dict):
+        return [
+            line
+            for key in [*before, *(key for key in after if key not in before)]
+            for line in difference(before.get(key), after.get(key), f"{path}.{key}".removeprefix(".scoring").strip("."))
+        ]
+    if _is_named(before) and _is_named(after):
+        old, new = ({one["name"]: one for one in ones} for ones in (before, after))
+        both = [name for name in new if name in old]
+        return [
+            *(f"{path}: {name} removed" for name in old if name not in new),
+            *(f"{path}: {name} added" for name in new if name not in old),
+            *(line for name in both for line in difference(old[name], new[name], f"{path}.{name}")),
+            *([f"{path}: in the order {', '.join(new)}"] if both != [name for name in old if name in new] else []),
+        ]
+    if isinstance(before or after, dict) or _is_named(before or after):
+        return [f"{path}: {'added' if before is None else 'removed'}"]
+    return [f"{path}: {_said(before)} -> {_said(after)}"]
+
+
+def _is_named(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(one, dict) and "name" in one for one in value)
+
+
+def _said(value: Any) -> str:
+    if value is None:
+        return "not set"
+    if isinstance(value, list):
+        return f"[{', '.join(map(_said, value))}]"
+    return str(value).removesuffix(".0") if isinstance(value, float) else str(value)

@@ -95,4 +95,4 @@ def load_messaging(config: Path) -> Messaging:
     except FileNotFoundError:
         return Messaging()
     except ValidationError as error:
-        raise ConfigurationError(explain(path, error)) from None
+        raise ConfigurationError(explain(path, error, Messaging)) from None

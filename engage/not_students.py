@@ -36,4 +36,4 @@ def load(config: Path) -> list[NotAStudent]:
     except FileNotFoundError:
         return []
     except ValidationError as error:
-        raise ConfigurationError(explain(path, error)) from None
+        raise ConfigurationError(explain(path, error, Identity)) from None

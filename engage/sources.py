@@ -232,7 +232,7 @@ def load_source(path: Path) -> Source:
         source = Source.model_validate(content)
     except ValidationError as error:
         # Without its cause, which quotes the values.
-        raise ConfigurationError(explain(path, error)) from None
+        raise ConfigurationError(explain(path, error, Source)) from None
     if source.id != path.stem:
         raise ConfigurationError(f"{path}: id: must be {path.stem}, like the file")
     drop = [*source.drop, *_of_others(source, not_students.load(path.parent.parent))]

@@ -3,9 +3,11 @@
 What the files say is known to the modules that read them.
 """
 
+import difflib
 import os
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -21,7 +23,7 @@ class ConfigurationError(Exception):
 class Strict(BaseModel):
     """Base of everything in a configuration file: no unknown keys, no changes after reading."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 def resolve(value: str) -> str:
@@ -77,11 +79,35 @@ _UNIONS = ("transport", "auth")
 """Keys whose value is of one of several kinds: Pydantic puts the kind into a path, and a file does not have it."""
 
 
-def explain(path: Path, error: ValidationError) -> str:
-    """Turn a Pydantic error into lines `file: key: what is wrong`, without the offending value (it may be a secret)."""
+def explain(path: Path, error: ValidationError, model: type[BaseModel]) -> str:
+    """Turn a Pydantic error into lines `file: key: what is wrong`, without the offending value (it may be a secret).
+
+    `model`: of the whole file; a key that it does not know is told with the nearest that it does.
+    """
     lines = []
     for problem in error.errors(include_input=False, include_url=False):
         parts = problem["loc"]
         key = ".".join(str(part) for before, part in zip(("", *parts), parts, strict=False) if before not in _UNIONS)
-        lines.append(f"{path}: {key + ': ' if key else ''}{problem['msg'].removeprefix('Value error, ')}")
+        said = problem["msg"].removeprefix("Value error, ")
+        if problem["type"] == "extra_forbidden":
+            near = difflib.get_close_matches(str(parts[-1]), _known(model, parts[:-1]), n=1, cutoff=0.7)
+            said = f"there is no such key{f'; did you mean {near[0]}?' if near else ''}"
+        lines.append(f"{path}: {key + ': ' if key else ''}{said}")
     return "\n".join(lines)
+
+
+def _known(model: type[BaseModel], parts: tuple[int | str, ...]) -> list[str]:
+    """Return the keys that may stand at a place of a file; places in a list and names of one's own lead no deeper."""
+    there = [model]
+    for part in parts:
+        fields = [one.model_fields[str(part)] for one in there if part in one.model_fields]
+        tagged = [one for one in there if part in get_args(getattr(one.model_fields.get("kind"), "annotation", None))]
+        there = [found for field in fields for found in _models(field.annotation)] or tagged or there
+    return [name for one in there for name in one.model_fields]
+
+
+def _models(annotation: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for inner in get_args(annotation):
+        yield from _models(inner)

@@ -134,7 +134,7 @@ def load_suite(folder: Path, source: Source) -> Suite:
     except FileNotFoundError as error:
         raise ConfigurationError(f"{path}: not there; every source needs an expectation suite") from error
     except ValidationError as error:
-        raise ConfigurationError(explain(path, error)) from error
+        raise ConfigurationError(explain(path, error, Suite)) from error
     columns = typed_columns(source)
     for rule in suite.rules:
         if unknown := [name for name in rule.columns if name not in columns]:

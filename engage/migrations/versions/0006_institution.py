@@ -68,6 +68,8 @@ alter table ops.publication
     add column published_without text[] not null default '{}';
 comment on column ops.publication.published_without is
     'Sources that were late, and that the week did not wait for any longer.';
+comment on column ops.publication.asked_by is 'Who restated it; null as first published.';
+comment on table ops.audit is 'Who was shown what, written before it is shown, and who had what restated.';
 """
 
 # Roles belong to the whole server: another of its databases may have made this one, at this very moment even.

@@ -26,7 +26,7 @@ def test_the_file_we_ship_sends_nothing_and_none_is_the_same() -> None:
         ("smtp: {host: a, username: '${A}'}", "smtp: username and password: both or neither"),
         ("webhooks: [{name: a, kind: irc, url: '${A}'}]", "webhooks.0.kind: Input should be 'teams' or 'slack'"),
         ("escalation: nobody", "escalation: String should match pattern"),
-        ("deliver: send", "deliver: Extra inputs are not permitted"),
+        ("deliver: send", "deliver: there is no such key; did you mean delivery?"),
         ("a: b: c", "line 1: not YAML"),
         ("smtp: {host: 2026-02-30}", "line 1: not YAML: a date, time or number that cannot be"),
     ],
