@@ -7,10 +7,10 @@ export DAGSTER_DISABLE_TELEMETRY := 1
 export DO_NOT_TRACK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo up test bench lint format lock clean
+.PHONY: help setup setup-dev demo up test bench docs validation lint format lock clean
 
 help: ## what can be done here
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: setup ## a simulated campus delivers 12 weeks, the whole graph runs over it, and the result is compared with the truth
 	@$(BIN)/engage demo
@@ -23,6 +23,10 @@ test: setup-dev ## the whole test suite
 
 bench: setup ## the gate against SQL written by hand, as a table of ratios; SIZE=full: 2 million rows
 	@$(BIN)/python -m benchmarks $(if $(filter full,$(SIZE)),--rows 2000000 --files 1000)
+
+validation: setup ## docs/validation.md: the scores of OULAD beside how its students ended
+	@$(BIN)/engage replay oulad tests/data/oulad
+	@$(BIN)/python -m campus.validation .engage/oulad tests/data/oulad > docs/validation.md
 
 lint: setup-dev ## style, types, SQL, YAML, import directions, and the Dagster definitions
 	@$(BIN)/ruff check .

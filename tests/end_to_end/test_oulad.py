@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.conftest import OULAD_PROFILE, engage, marts, warehouse_of
+from campus import validation
+from tests.end_to_end.conftest import CHECKOUT, OULAD_PROFILE, engage, marts, warehouse_of
 from tests.integration.dbt.test_score_equals_reference import assert_equal
 from tests.integration.dbt.universe import scores
 from tests.reference import oulad
@@ -51,6 +52,12 @@ def test_every_score_is_that_of_the_reference(replayed: Path, official: list[Int
         found = scores(connection)
     assert len(found) == 75_082
     assert_equal(found, weekly_scores(model, oulad.teaching_weeks(model)))
+
+
+def test_the_page_of_validation_is_what_this_replay_says(replayed: Path) -> None:
+    with warehouse_of(replayed) as connection:
+        page = validation.page(validation.read(connection, oulad.FOLDER))
+    assert page == (CHECKOUT / "docs" / "validation.md").read_text(), "make validation"
 
 
 def test_the_same_files_again_change_nothing(replayed: Path) -> None:
