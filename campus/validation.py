@@ -49,12 +49,12 @@ Who was ever below a line, or below 350 for {lasting} weeks in a row. *Found*: t
 - The reason: ranks are a quota, and equals get equal scores. About 7 % of a group lie below 350 and 2 % below 300,
   however well or ill the whole group does. Those who do nothing at all are equal: once they are more than 13 % of a
   group, the middle rank that they share lies above 350, and the more they become, the higher. *Lowest* is their score,
-  *share it* how many they are. In BBB 2013B, weeks 13 to 31, more than 9 in 10 of them are lost, and no line on the
-  score finds one of them.
+  *share it* how many they are. In BBB 2013B, weeks 13 to 31, more than 9 in 10 of them are lost, and neither line
+  finds one of them.
 - So a line on the score must never be the only signal. Rules that compare with nobody (no digital activity,
   attendance, a student's own history) stand beside it, and matter most where many are silent.
 - The measurement by which the defaults were chosen (four presentations, weeks 1 to {early}) had 6 % below 350 and 2 %
-  below 300, and 9 in 10 of those lost at a base rate of 4 in 10. Weeks 1 to {early} of these three agree on 350 and on the
+  below 300, and 9 in 10 of those lost at a base rate of 4 in 10. Weeks 1 to {early} of these three agree on 350 and the
   base rate. Fewer lie below 300, for two thirds of the scores are of BBB 2013B, where none does; and fewer of the low
   are lost, for in AAA only one in four is lost at all.
 
@@ -92,7 +92,7 @@ def read(connection: psycopg.Connection[Any], folder: Path) -> list[Scored]:
         " order by week_start), week_start::text, score"
         " from marts.weekly_score where score is not null order by presentation, week_start, student_id"
     )
-    return [Scored(*row, ended[row[0]]) for row in rows]
+    return [Scored(*row, result=ended[row[0]]) for row in rows]
 
 
 def page(scores: list[Scored]) -> str:
