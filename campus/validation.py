@@ -92,7 +92,10 @@ def read(connection: psycopg.Connection[Any], folder: Path) -> list[Scored]:
         " order by week_start), week_start::text, score"
         " from marts.weekly_score where score is not null order by presentation, week_start, student_id"
     )
-    return [Scored(*row, result=ended[row[0]]) for row in rows]
+    return [
+        Scored(student, presentation, week, monday, score, ended[student])
+        for student, presentation, week, monday, score in rows
+    ]
 
 
 def page(scores: list[Scored]) -> str:
