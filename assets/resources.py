@@ -16,6 +16,7 @@ from engage.batches import BatchError
 from engage.connectors import AccessError, TransportError
 from engage.dbt import DbtError
 from engage.decisions import DecisionError
+from engage.restatement import RestatementError
 from engage.sources import ConfigurationError
 
 
@@ -43,7 +44,7 @@ def readable_failures() -> Iterator[None]:
         yield
     except TransportError as error:
         failure = dg.Failure(str(error))
-    except (AccessError, BatchError, ConfigurationError, DbtError, DecisionError) as error:
+    except (AccessError, BatchError, ConfigurationError, DbtError, DecisionError, RestatementError) as error:
         failure = dg.Failure(str(error), allow_retries=False)
     except psycopg.Error as error:
         failure = dg.Failure(f"The warehouse refused: {type(error).__name__} (SQLSTATE {error.sqlstate or 'unknown'}).")

@@ -7,19 +7,53 @@ stands in ops tables.
 
 import contextlib
 from collections.abc import Collection, Iterator, Sequence
+from datetime import date
 
 import dagster as dg
 from psycopg.sql import Identifier
 
+from assets import figures
 from assets.manifest import Node, Warehouse, read_manifest
 from assets.resources import WarehouseResource, readable_failures
-from engage import clock, configuration, dbt, health, weekly
+from engage import clock, configuration, dbt, health, restatement, weekly
 from engage.settings import Settings
 from engage.sources import Source
 from engage.warehouse import Connection
 
 Result = dg.MaterializeResult | dg.AssetCheckResult  # type: ignore[type-arg]
 POOL = "dbt"
+RESTATE = "restate"
+NAMED = 10
+SCORES = dg.AssetKey(["marts", "weekly_score"])
+ON_TIME = dg.AssetCheckSpec(
+    "no_source_was_late",
+    asset=SCORES,
+    description="The weeks of the last publication had every day of every source that might still deliver.",
+)
+
+
+class Restate(dg.Config):
+    """Weeks that are published, and are to be scored again by this run. For the job `restate`; else empty."""
+
+    weeks: list[str] = []
+    """Their Mondays, as 2026-10-12."""
+    reason: str = ""
+    """Is kept and published with the scores; never names a student."""
+    by: str = ""
+    """Who asks for it: the page does not know who uses it."""
+
+    @property
+    def is_meant(self) -> bool:
+        """Say whether anything was filled in."""
+        return bool(self.weeks or self.reason or self.by)
+
+    @property
+    def mondays(self) -> list[date]:
+        """The weeks. Raises RestatementError for what is no date."""
+        try:
+            return [date.fromisoformat(week) for week in self.weeks]
+        except ValueError:
+            raise restatement.RestatementError("weeks: dates, as 2026-10-12") from None
 
 
 def warehouse_asset(manifest: Node, sources: dict[str, Source], settings: Settings) -> dg.AssetsDefinition:
@@ -30,32 +64,35 @@ def warehouse_asset(manifest: Node, sources: dict[str, Source], settings: Settin
     @dg.multi_asset(
         name="warehouse",
         specs=list(models.specs.values()),
-        check_specs=list(models.checks.values()),
+        check_specs=[*models.checks.values(), ON_TIME],
         can_subset=True,
         pool=POOL,
     )
-    def _warehouse(context: dg.AssetExecutionContext, warehouse: WarehouseResource) -> Iterator[Result]:
+    def _warehouse(
+        context: dg.AssetExecutionContext, config: Restate, warehouse: WarehouseResource
+    ) -> Iterator[Result]:
         wanted = {ids[key] for key in context.selected_asset_keys}
         weekly_too = bool(wanted - models.daily)
         # Whole always: a score built without what it is made from would be published as it is.
         names = sorted(unique_id.rpartition(".")[2] for unique_id in (models.specs if weekly_too else models.daily))
         left_out = ["resource_type:unit_test", *([] if weekly_too else ["tag:full_history"])]
         results: Sequence[dbt.NodeResult]
-        failure = None
+        asked: Sequence[weekly.Week] = []
+        failure, address, now = None, warehouse.address, clock.now()
         with readable_failures(), contextlib.ExitStack() as stack:
+            # Dagster's pool holds the runs of its daemon only.
+            stack.enter_context(weekly.one_at_a_time(address))
             if weekly_too:
-                address, now = warehouse.address, clock.now()
                 stack.enter_context(configuration.in_force(address, settings.config, sources, now))
                 stack.enter_context(weekly.nothing_published(address))
             with warehouse.connect() as connection:
                 if weekly_too:
+                    if config.is_meant or context.job_name == RESTATE:
+                        restatement.ask(connection, config.mondays, config.reason, config.by, now)
                     asked = weekly.request_due_weeks(connection, now)
-                    context.log.info(f"{asked} weeks to score")
-                    if left := weekly.waiting_weeks(connection, now) - asked:
-                        on_its_way = weekly.on_its_way(connection, now)
-                        context.log.warning(f"{left} more wait for {on_its_way} deliveries on their way to the gate")
+                    _say(context.log, asked, weekly.due(connection, now))
                 else:
-                    configuration.sync(connection, settings.config, sources, clock.now())
+                    configuration.sync(connection, settings.config, sources, now)
             try:
                 results = dbt.run(
                     warehouse.address, ["build", "--select", *names, "--exclude", *left_out], settings.home
@@ -63,11 +100,46 @@ def warehouse_asset(manifest: Node, sources: dict[str, Source], settings: Settin
             except dbt.DbtError as error:
                 results, failure = error.nodes, dg.Failure(str(error), allow_retries=False)
         with readable_failures(), warehouse.connect() as connection:
-            yield from _events(results, models, wanted, context.selected_asset_check_keys, connection)
+            checks = context.selected_asset_check_keys
+            yield from _events(results, models, wanted, checks, connection)
+            if asked and ON_TIME.key in checks and any(_is_published(models, result) for result in results):
+                yield _on_time(asked)
         if failure:
             raise failure
 
     return _warehouse
+
+
+def _say(log: dg.DagsterLogManager, asked: Sequence[weekly.Week], left: weekly.Due) -> None:
+    """Log which weeks are scored, without what, and which still wait."""
+    log.info(f"{len(asked)} weeks to score")
+    for week in asked:
+        if week.late:
+            log.warning(f"The week from {week.week_start} is published without what is late of {', '.join(week.late)}")
+    if left.waiting or len(left.ready) > len(asked):
+        log.warning(str(left))
+
+
+def _is_published(models: Warehouse, result: dbt.NodeResult) -> bool:
+    """Say whether the result is that of the model that publishes the scores, and good."""
+    spec = models.specs.get(result.unique_id)
+    return spec is not None and spec.key == SCORES and result.status == "success"
+
+
+def _on_time(weeks: Sequence[weekly.Week]) -> dg.AssetCheckResult:
+    late = [f"The week from {week.week_start}: {', '.join(week.late)}." for week in weeks if week.late]
+    return dg.AssetCheckResult(
+        asset_key=ON_TIME.asset_key,
+        check_name=ON_TIME.name,
+        passed=not late,
+        severity=dg.AssetCheckSeverity.WARN,
+        description="\n\n".join(
+            [*late[-NAMED:], "A source still counts with enough complete days (docs/the-formula.md)."]
+        )
+        if late
+        else "None was.",
+        metadata={"weeks": len(weeks), "weeks_with_late_sources": len(late)},
+    )
 
 
 def _events(
@@ -81,9 +153,12 @@ def _events(
     for result in results:
         if result.unique_id in wanted and result.status == "success":
             table = models.specs[result.unique_id].key.path
-            counts = {"rows_changed": result.rows_affected} if result.rows_affected is not None else {}
+            counts: dict[str, figures.Figure] = (
+                {"rows_changed": result.rows_affected} if result.rows_affected is not None else {}
+            )
             if table[0] == "marts":
                 counts["dagster/row_count"] = health.table_rows(connection, Identifier(*table)) or 0
+                counts |= figures.of(connection, table[-1])
             yield dg.MaterializeResult(
                 asset_key=models.specs[result.unique_id].key, metadata={"seconds": round(result.seconds, 2), **counts}
             )

@@ -5,21 +5,22 @@ Reading only; the rules themselves are the weekly score's (min_complete_days of 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, time, timedelta
 from itertools import groupby
+from typing import cast
 from zoneinfo import ZoneInfo
 
 from engage.sources import Source
 from engage.warehouse import Connection
-from engage.weekly import DUE_AT
 
 LOOK_BACK = 28
 """Days that are listed."""
 _DAYS = """
 select
-    p.time_zone, p.min_complete_days,
+    p.time_zone, p.min_complete_days, p.wait_until,
     (select min(day) from ops.coverage where source_id = %(source)s),
-    array(select day from ops.coverage where source_id = %(source)s and day >= %(since)s and is_complete)
+    array(select day from ops.coverage where source_id = %(source)s and day >= %(since)s and is_complete),
+    array(select week_start from ops.publication where state = 'published' and week_start >= %(since)s)
 from ops.scoring_parameter as p
 """
 _DAY = timedelta(days=1)
@@ -35,6 +36,8 @@ class Impact:
     """Complete days of a week without which the source does not count in its score."""
     possible: int
     """Complete days that the week can still have, if nothing of what is missing comes and all that follows does."""
+    wait_until: time
+    """On the Monday after: how long it waits."""
 
 
 def of(connection: Connection, source: Source, now: datetime) -> Impact | None:
@@ -43,21 +46,26 @@ def of(connection: Connection, source: Source, now: datetime) -> Impact | None:
     found = connection.execute(_DAYS, {"source": source.id, "since": since}).fetchone()
     if found is None or source.category is None:
         return None
-    zone, needed, first, complete = found
-    if not isinstance(first, date) or not isinstance(needed, int) or not isinstance(complete, list):
+    zone, needed, wait_until, first, complete, published = cast(
+        tuple[str, int, time, date | None, list[date], list[date]], found
+    )
+    if first is None:
         return None
-    local = now.astimezone(ZoneInfo(str(zone)))
+    local = now.astimezone(ZoneInfo(zone))
     # The data of a day is there on the next, from an hour that the source declares.
     until = local.date() - (_DAY if local.time() >= source.delivered_at else 2 * _DAY)
     begin = max(first, since, source.enabled_from or first)
     quiet = source.freshness.quiet_weekdays
     due = [begin + n * _DAY for n in range((until - begin).days + 1)]
-    moment = local - timedelta(hours=DUE_AT.hour, minutes=DUE_AT.minute)
+    # On Monday the week before still waits for a late source, unless it was not worth it.
+    moment = local - timedelta(hours=wait_until.hour, minutes=wait_until.minute)
     week_start = moment.date() - timedelta(days=moment.weekday())
+    week_start += timedelta(days=7) * (week_start in published)
     week = [week_start + n * _DAY for n in range(7)]
     return Impact(
         incomplete=[day for day in due if day not in complete and f"{day:%a}" not in quiet],
         week_start=week_start,
+        wait_until=wait_until,
         needed=needed,
         possible=sum(day in complete if day <= until else f"{day:%a}" not in quiet for day in week),
     )

@@ -170,7 +170,8 @@ def _blocked(source: Source, found: impact.Impact | None) -> list[str]:
     if (left := found.possible - found.needed) < 0:
         lines.append(
             f"{week} will be made without this source, which needs {found.needed} complete days and has "
-            f"{found.possible} at most, unless what is missing comes before Monday {impact.said(monday)}, 08:00."
+            f"{found.possible} at most, unless what is missing comes before Monday {impact.said(monday)}, "
+            f"{found.wait_until:%H:%M}."
         )
     else:
         many = f"no more than {left} further day{'s' * (left > 1)}" if left else "no further day"

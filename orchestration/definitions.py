@@ -36,7 +36,7 @@ def build_defs(settings: Settings | None = None, **resources: object) -> dg.Defi
         asset_checks=[freshness_checks(sources), standing_checks(sources)],
         jobs=[*all_jobs(manifest, sources), *decision_jobs(), owners_job(), prune_job()],
         sensors=[arrivals_sensor(sources), touched_days_sensor(), owners_sensor(sources, settings)],
-        schedules=all_schedules(load_scoring(settings.config).time_zone),
+        schedules=all_schedules(load_scoring(settings.config)),
         resources={"warehouse": WarehouseResource(), **resources},
         # A run is one process: every step of a process of its own would import everything anew.
         executor=dg.in_process_executor,

@@ -13,6 +13,7 @@ from assets.freshness import CHECK
 from assets.manifest import Node, read_manifest
 from assets.naming import landing_key, raw_key
 from assets.standing import CHECKS
+from assets.warehouse import RESTATE
 from engage.sources import Source
 
 DAILY, WEEKLY, EVERYTHING, FRESHNESS = "daily_marts", "weekly_scores", "everything", "freshness"
@@ -64,6 +65,12 @@ def all_jobs(manifest: Node, sources: dict[str, Source]) -> list[Any]:
             WEEKLY,
             warehouse,
             description="Rebuild the changed days, then score the weeks that are due.",
+        ),
+        dg.define_asset_job(
+            RESTATE,
+            warehouse,
+            description="Score published weeks again, with a reason: a revision is added, and the one before stays. "
+            "In the Launchpad: ops: warehouse: config: {weeks: [2026-10-12], reason: ..., by: ...}",
         ),
         dg.define_asset_job(
             EVERYTHING,

@@ -3,7 +3,6 @@
 What there is to say is engage.incidents'; an idle night adds no run.
 """
 
-import json
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -16,11 +15,10 @@ from engage import clock, incidents
 from engage.messaging import load_messaging
 from engage.settings import Settings
 from engage.sources import Source
-from orchestration.sensors import in_progress
+from orchestration.sensors import in_progress, watching_since
 
 TELL = "tell_owners"
-GAP, CATCHING_UP = timedelta(hours=1), timedelta(minutes=30)
-"""Who has not looked for so long was away himself, and takes so long to catch up: until then feeds only seem late."""
+GAP = timedelta(hours=1)
 
 
 def owners_job() -> Any:
@@ -43,7 +41,7 @@ def owners_sensor(sources: Mapping[str, Source], settings: Settings) -> dg.Senso
         description="Asks for a run when something begins or ceases to be wrong with a source, or a message waits.",
     )
     def _owners(context: dg.SensorEvaluationContext, warehouse: WarehouseResource) -> dg.SensorResult:
-        since, cursor = _watching_since(context.cursor, datetime.now(UTC))
+        since, cursor = watching_since(context.cursor, datetime.now(UTC), GAP)
         if since is not None:
             return dg.SensorResult(skip_reason=f"Catching up: watching again since {since:%H:%M} UTC.", cursor=cursor)
         if in_progress(context.instance, TELL):
@@ -55,16 +53,3 @@ def owners_sensor(sources: Mapping[str, Source], settings: Settings) -> dg.Senso
         return dg.SensorResult(run_requests=[dg.RunRequest()], cursor=cursor)
 
     return _owners
-
-
-def _watching_since(cursor: str | None, now: datetime) -> tuple[datetime | None, str]:
-    """Return since when we watch again, if that is so short that we are catching up, and the next cursor.
-
-    By the clock on the wall: a time that is played leaps.
-    """
-    before = json.loads(cursor) if cursor else {"since": (now - CATCHING_UP).isoformat(), "last": now.isoformat()}
-    since = datetime.fromisoformat(before["since"])
-    if now - datetime.fromisoformat(before["last"]) > GAP:
-        since = now
-    is_catching_up = since + CATCHING_UP > now
-    return since if is_catching_up else None, json.dumps({"since": since.isoformat(), "last": now.isoformat()})

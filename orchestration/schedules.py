@@ -1,41 +1,51 @@
-"""The schedules: the weekly score from Monday morning on, an hourly look at how old every source's data is, and what
+"""The schedules: an hourly look whether a week is to be scored, another at how old every source's data is, and what
 is done at night.
 
 Times are the institution's own. What is due is decided by the ledger, so a missed tick is made up by the next.
 """
 
+from datetime import UTC, datetime, timedelta
+
 import dagster as dg
 
 from assets.resources import WarehouseResource, readable_failures
+from assets.warehouse import RESTATE
 from engage import clock, weekly
-from orchestration.jobs import DAILY, FRESHNESS, WEEKLY
+from engage.scoring import Scoring
+from orchestration.jobs import DAILY, EVERYTHING, FRESHNESS, INGEST, WEEKLY
 from orchestration.prune import PRUNE
-from orchestration.sensors import in_progress
+from orchestration.sensors import CATCHING_UP, IN_PROGRESS, in_progress, watching_since
+
+PUBLICATION = "weekly_publication"
+GAP = timedelta(hours=2)
+_NEVER = '{"since": "1970-01-01T00:00+00:00", "last": "1970-01-01T00:00+00:00"}'
 
 
-def all_schedules(time_zone: str) -> list[dg.ScheduleDefinition]:
-    """Return the schedules in the institution's time zone (IANA name)."""
+def all_schedules(scoring: Scoring) -> list[dg.ScheduleDefinition]:
+    """Return the schedules in the institution's time zone."""
+    # Every hour of every day, so that a run that failed or never started is asked for again.
+    minutes = ",".join(str(minute) for minute in sorted({scoring.publish_at.minute, scoring.wait_until.minute}))
 
     @dg.schedule(
-        name="monday_morning",
+        name=PUBLICATION,
         job_name=WEEKLY,
-        # Every hour, so that a run that failed or never started is asked for again.
-        cron_schedule=f"0 {weekly.DUE_AT.hour}-23 * * 1,2",
-        execution_timezone=time_zone,
+        cron_schedule=f"{minutes} * * * *",
+        execution_timezone=scoring.time_zone,
         default_status=dg.DefaultScheduleStatus.RUNNING,
-        description="Scores the week that ended on Sunday, if it is not scored yet.",
+        description="Scores the weeks that have ended and are not scored yet: on Monday at "
+        f"{scoring.publish_at:%H:%M}, or once what is late has come, at the latest at {scoring.wait_until:%H:%M}.",
     )
     def _weekly(context: dg.ScheduleEvaluationContext, warehouse: WarehouseResource) -> dg.RunRequest | dg.SkipReason:
-        if in_progress(context.instance, WEEKLY):
+        busy = _catching_up(context.instance) or _taking_in(context.instance)
+        if in_progress(context.instance, WEEKLY) or in_progress(context.instance, RESTATE):
             return dg.SkipReason("A run of the weekly scores is still in progress.")
         with readable_failures(), warehouse.connect() as connection:
-            waiting = weekly.waiting_weeks(connection, clock.now())
-            on_its_way = weekly.on_its_way(connection, clock.now())
-        if not waiting:
-            return dg.SkipReason("Every week that is due has been scored.")
-        if on_its_way:
-            return dg.SkipReason(f"{waiting} weeks wait for {on_its_way} deliveries that are not through the gate yet.")
-        return dg.RunRequest(tags={"engage/why": f"{waiting} weeks to score"})
+            due = weekly.due(connection, clock.now())
+        if not due.ready or due.on_its_way:
+            return dg.SkipReason(str(due))
+        if busy:
+            return dg.SkipReason(f"{due} Not before we have caught up: {busy}.")
+        return dg.RunRequest(tags={"engage/why": str(due)})
 
     return [
         _weekly,
@@ -43,7 +53,7 @@ def all_schedules(time_zone: str) -> list[dg.ScheduleDefinition]:
             name="hourly_freshness",
             job_name=FRESHNESS,
             cron_schedule="5 * * * *",
-            execution_timezone=time_zone,
+            execution_timezone=scoring.time_zone,
             default_status=dg.DefaultScheduleStatus.RUNNING,
             description="A feed that has gone silent has no runs of its own to say so.",
         ),
@@ -51,7 +61,7 @@ def all_schedules(time_zone: str) -> list[dg.ScheduleDefinition]:
             name="nightly_marts",
             job_name=DAILY,
             cron_schedule="15 0 * * *",
-            execution_timezone=time_zone,
+            execution_timezone=scoring.time_zone,
             default_status=dg.DefaultScheduleStatus.RUNNING,
             description="Judges the health of every source at the end of the day, also when nothing has arrived.",
         ),
@@ -59,8 +69,26 @@ def all_schedules(time_zone: str) -> list[dg.ScheduleDefinition]:
             name="nightly_pruning",
             job_name=PRUNE,
             cron_schedule="45 3 * * *",
-            execution_timezone=time_zone,
+            execution_timezone=scoring.time_zone,
             default_status=dg.DefaultScheduleStatus.RUNNING,
             description="Keeps Dagster's own storage from growing for ever.",
         ),
     ]
+
+
+def _catching_up(instance: dg.DagsterInstance) -> str | None:
+    """Say since when we watch again, if we were away until just now: what came meanwhile is not even seen yet."""
+    memory, key = instance.daemon_cursor_storage, f"engage/{PUBLICATION}"
+    cursor = memory.get_cursor_values({key}).get(key) or _NEVER
+    since, cursor = watching_since(cursor, datetime.now(UTC), GAP)
+    memory.set_cursor_values({key: cursor})
+    return f"watching again since {since:%H:%M} UTC" if since else None
+
+
+def _taking_in(instance: dg.DagsterInstance) -> str | None:
+    """Name the run that has been taking in deliveries for long: a backlog, and who knows how much is to come."""
+    long_ago = datetime.now(UTC) - CATCHING_UP
+    for record in instance.get_run_records(dg.RunsFilter(statuses=IN_PROGRESS, created_before=long_ago)):
+        if (run := record.dagster_run).job_name.startswith(INGEST) or run.job_name == EVERYTHING:
+            return f"{run.job_name} has been running since {record.create_timestamp:%H:%M} UTC"
+    return None

@@ -20,6 +20,8 @@ from engage.sources import Source
 from orchestration.jobs import DAILY, INGEST, sources_of
 
 FIRST_WAIT, DOUBLINGS = timedelta(minutes=1), 6
+CATCHING_UP = timedelta(minutes=30)
+"""So long it takes who was away himself: until then feeds only seem late."""
 MANY = 500
 """A source with more files waiting gets a run of its own: the others of a run wait for its end."""
 IN_PROGRESS = [
@@ -115,6 +117,19 @@ def in_progress(instance: dg.DagsterInstance, job: str | None = None) -> list[dg
     """Return the runs (of the job) that are queued or under way."""
     records = instance.get_run_records(dg.RunsFilter(job_name=job, statuses=IN_PROGRESS))
     return [record.dagster_run for record in records]
+
+
+def watching_since(cursor: str | None, now: datetime, gap: timedelta) -> tuple[datetime | None, str]:
+    """Return since when we watch again, if that is so short that we are catching up, and the next cursor.
+
+    Who has not looked for `gap` was away himself. `now` is by the clock on the wall: a time that is played leaps.
+    """
+    before = json.loads(cursor) if cursor else {"since": (now - CATCHING_UP).isoformat(), "last": now.isoformat()}
+    since = datetime.fromisoformat(before["since"])
+    if now - datetime.fromisoformat(before["last"]) > gap:
+        since = now
+    is_catching_up = since + CATCHING_UP > now
+    return since if is_catching_up else None, json.dumps({"since": since.isoformat(), "last": now.isoformat()})
 
 
 def _wish(seen: Seen) -> tuple[str, str | None]:

@@ -1,5 +1,6 @@
 """Which weeks are asked for, and when a source counts as late: questions to the ledger about time."""
 
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -38,13 +39,13 @@ def ledger(warehouse: Connection) -> Connection:
     return warehouse
 
 
-def cover(connection: Connection, day: date, last_event_at: datetime | None = None) -> None:
+def cover(connection: Connection, day: date, last_event_at: datetime | None = None, version: int = 1) -> None:
     """Publish a batch that covers a day."""
     connection.execute(
         """
         with delivery as (
             insert into ops.delivery (source_id, content_hash, name, size_bytes, version_at, landed_path, landed_at)
-            values ('gates', %(day)s::text, 'x', 1, now(), 'x', %(day)s) returning delivery_id
+            values ('gates', %(day)s::text || %(version)s, 'x', 1, now(), 'x', %(day)s) returning delivery_id
         ),
         batch as (
             insert into ops.batch
@@ -54,13 +55,21 @@ def cover(connection: Connection, day: date, last_event_at: datetime | None = No
         insert into ops.batch_day (batch_id, source_id, day, is_covered, is_current)
         select batch_id, 'gates', %(day)s, true, true from batch
         """,
-        {"day": day, "event": last_event_at},
+        {"day": day, "event": last_event_at, "version": version},
     )
 
 
-def weeks(connection: Connection) -> list[date]:
-    rows = connection.execute("select week_start from ops.publication where state = 'pending' order by 1").fetchall()
-    return [row[0] for row in rows if isinstance(row[0], date)]
+@pytest.fixture
+def complete(ledger: Connection) -> Connection:
+    """The ledger with every day of its term covered, from the 12th on."""
+    for day in (12, *range(14, 32)):
+        cover(ledger, date(2026, 10, day))
+    cover(ledger, date(2026, 11, 1))
+    return ledger
+
+
+def names(weeks: Sequence[weekly.Week]) -> list[str]:
+    return [str(week.week_start) for week in weeks]
 
 
 @pytest.mark.parametrize(
@@ -74,35 +83,99 @@ def weeks(connection: Connection) -> list[date]:
         ("2026-12-26T06:00+00:00", ["2026-10-12", "2026-10-19", "2026-10-26"]),  # no reading week, no old calendar
     ],
 )
-def test_due_weeks(ledger: Connection, now: str, expected: list[str]) -> None:
-    assert weekly.waiting_weeks(ledger, datetime.fromisoformat(now)) == len(expected)
-    assert weekly.request_due_weeks(ledger, datetime.fromisoformat(now)) == len(expected)
-    assert weekly.waiting_weeks(ledger, datetime.fromisoformat(now)) == len(expected), "pending ones wait"
-    assert [str(day) for day in weeks(ledger)] == expected
+def test_due_weeks(complete: Connection, now: str, expected: list[str]) -> None:
+    moment = datetime.fromisoformat(now)
+    assert names(weekly.due(complete, moment).ready) == expected
+    assert names(weekly.request_due_weeks(complete, moment)) == expected
+    assert names(weekly.due(complete, moment).ready) == expected, "pending ones wait"
+    rows = complete.execute("select week_start::text from ops.publication where state = 'pending' order by 1")
+    assert [week for (week,) in rows.fetchall()] == expected
 
 
-def test_a_published_week_is_not_asked_for_again_and_a_pending_one_is_dated_anew(ledger: Connection) -> None:
+def test_the_hour_of_publication_is_configured(complete: Connection) -> None:
+    complete.execute("update ops.scoring_parameter set publish_at = '10:30', time_zone = 'Europe/Berlin'")
+    assert names(weekly.due(complete, datetime(2026, 10, 19, 8, 29, tzinfo=UTC)).ready) == []
+    assert names(weekly.due(complete, datetime(2026, 10, 19, 8, 30, tzinfo=UTC)).ready) == ["2026-10-12"]
+
+
+def test_a_published_week_is_not_asked_for_again_and_a_pending_one_is_dated_anew(complete: Connection) -> None:
     first, later = datetime(2026, 10, 19, 8, tzinfo=UTC), datetime(2026, 10, 26, 9, tzinfo=UTC)
-    weekly.request_due_weeks(ledger, first)
-    ledger.execute("update ops.publication set state = 'published'")
-    assert weekly.waiting_weeks(ledger, first) == 0
-    assert weekly.request_due_weeks(ledger, later) == 1
-    assert weekly.request_due_weeks(ledger, later + timedelta(hours=1)) == 1
-    rows = ledger.execute("select week_start::text, state, published_at from ops.publication order by 1").fetchall()
+    weekly.request_due_weeks(complete, first)
+    complete.execute("update ops.publication set state = 'published'")
+    assert str(weekly.due(complete, first)) == "Every week that is due has been scored."
+    assert len(weekly.request_due_weeks(complete, later)) == 1
+    assert len(weekly.request_due_weeks(complete, later + timedelta(hours=1))) == 1
+    rows = complete.execute("select week_start::text, state, published_at from ops.publication order by 1").fetchall()
     assert rows == [("2026-10-12", "published", first), ("2026-10-19", "pending", later + timedelta(hours=1))]
 
 
 LATER = datetime(2026, 10, 19, 9, tzinfo=UTC)
 
 
-def test_no_week_is_due_without_a_roster(ledger: Connection) -> None:
-    ledger.execute("delete from raw.enrolments")
-    assert weekly.waiting_weeks(ledger, LATER) == weekly.request_due_weeks(ledger, LATER) == 0
+@pytest.mark.parametrize("why", ["delete from raw.enrolments", "update ops.source set category = null"])
+def test_no_week_is_due_without_a_roster_and_before_a_source_that_counts_covers_a_day(
+    complete: Connection, why: str
+) -> None:
+    complete.execute(why.encode())
+    assert str(weekly.due(complete, LATER)) == "Every week that is due has been scored."
+    assert weekly.request_due_weeks(complete, LATER) == []
 
 
-def test_no_week_is_due_before_a_source_that_counts_covers_a_day(ledger: Connection) -> None:
-    ledger.execute("update ops.source set category = null")
-    assert weekly.waiting_weeks(ledger, LATER) == weekly.request_due_weeks(ledger, LATER) == 0
+HELD = (
+    "update ops.batch set state = 'held' where batch_id = (select batch_id from ops.batch_day where day = '2026-10-15')"
+)
+WITHOUT = "select published_without from ops.publication"
+NOT_LATE = {
+    "a quiet weekday": "update ops.source set quiet_weekdays = 'Mon,Thu'",
+    "a closure": """
+        insert into raw.term_calendar (source_id, as_of_date, batch_id, row_number, term_code, kind, starts_on, ends_on)
+        values ('calendar', '2026-10-01', 2, 3, 'T1', 'closure', '2026-10-15', '2026-10-15')
+    """,
+    "not enabled yet": "update ops.source set enabled_from = '2026-10-16'",
+    "not collected any more": "update ops.source set disabled_from = '2026-10-19'",
+}
+
+
+@pytest.mark.parametrize("fault", ["delete from ops.batch_day where day = '2026-10-15'", HELD])
+def test_a_week_waits_for_a_late_source_until_the_hour_and_is_then_published_without_it(
+    complete: Connection, fault: str
+) -> None:
+    complete.execute(fault.encode())
+    found = weekly.due(complete, LATER)
+    assert (names(found.ready), names(found.waiting), found.waiting[0].late) == ([], ["2026-10-12"], ["gates"])
+    assert str(found) == "The week from 2026-10-12 waits for gates until 14:00 (Europe/London)."
+    assert weekly.request_due_weeks(complete, datetime(2026, 10, 19, 12, 59, tzinfo=UTC)) == []
+    for now in (datetime(2026, 10, 19, 13, tzinfo=UTC), datetime(2026, 10, 19, 13, 5, tzinfo=UTC)):
+        assert names(weekly.request_due_weeks(complete, now)) == ["2026-10-12"], "a killed run repeats"
+        assert complete.execute(WITHOUT).fetchall() == [(["gates"],)]
+
+
+def test_what_is_late_is_not_waited_for_once_it_has_come(complete: Connection) -> None:
+    complete.execute("delete from ops.batch_day where day = '2026-10-15'")
+    assert weekly.request_due_weeks(complete, LATER) == []
+    cover(complete, date(2026, 10, 15), version=2)
+    assert names(weekly.request_due_weeks(complete, LATER)) == ["2026-10-12"]
+    assert complete.execute(WITHOUT).fetchall() == [([],)]
+
+
+@pytest.mark.parametrize("why", NOT_LATE.values(), ids=NOT_LATE)
+def test_a_day_that_need_not_come_is_not_late(complete: Connection, why: str) -> None:
+    complete.execute("delete from ops.batch_day where day = '2026-10-15'")
+    assert weekly.due(complete, LATER).waiting
+    complete.execute(why.encode())
+    assert names(weekly.request_due_weeks(complete, LATER)) == ["2026-10-12"]
+    assert complete.execute(WITHOUT).fetchall() == [([],)]
+
+
+def test_only_the_newest_week_waits_and_only_for_who_is_alive(complete: Connection) -> None:
+    complete.execute("delete from ops.batch_day where day > '2026-10-05'")
+    monday = datetime(2026, 11, 2, 9, tzinfo=UTC)
+    cover(complete, date(2026, 10, 5), version=2)
+    found = weekly.due(complete, monday)
+    assert (names(found.waiting), len(found.ready)) == (["2026-10-26"], 3), "a day within the three weeks before"
+    assert all(week.late == ["gates"] for week in found.ready), "published without it, and said so"
+    complete.execute("update ops.batch_day set day = '2026-10-04'")
+    assert [week.late for week in weekly.due(complete, monday).ready] == [["gates"], ["gates"], ["gates"], []]
 
 
 @pytest.mark.parametrize("gone_by", [timedelta(minutes=2), timedelta(hours=13)])
@@ -117,13 +190,13 @@ def test_no_week_is_due_before_a_source_that_counts_covers_a_day(ledger: Connect
     ids=["landed", "seen"],
 )
 def test_a_week_waits_for_what_is_on_its_way_but_not_for_ever(
-    ledger: Connection, arrival: str, gone_by: timedelta
+    complete: Connection, arrival: str, gone_by: timedelta
 ) -> None:
-    ledger.execute(arrival.encode(), {"at": LATER - gone_by})
-    assert weekly.waiting_weeks(ledger, LATER) == 1
+    complete.execute(arrival.encode(), {"at": LATER - gone_by})
+    assert len(weekly.due(complete, LATER).ready) == 1
     is_stuck = gone_by > weekly.WAITS_AT_MOST
-    assert weekly.on_its_way(ledger, LATER) == (0 if is_stuck else 1)
-    assert weekly.request_due_weeks(ledger, LATER) == (1 if is_stuck else 0)
+    assert weekly.on_its_way(complete, LATER) == (0 if is_stuck else 1)
+    assert len(weekly.request_due_weeks(complete, LATER)) == (1 if is_stuck else 0)
 
 
 @pytest.mark.parametrize(

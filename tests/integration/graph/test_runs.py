@@ -1,6 +1,7 @@
 """Deliveries through the whole graph: what the gate holds changes no number, what fails is asked for again."""
 
-from datetime import timedelta
+import json
+from datetime import UTC, datetime, timedelta
 
 import asyncssh
 import dagster as dg
@@ -9,7 +10,7 @@ import pytest
 
 from engage import landing
 from engage.sources import Source
-from orchestration import driver
+from orchestration import driver, schedules
 from tests.integration.graph.kit import SECRET_BADGE, SECRET_NAME, SOURCES, Installation
 
 ROSTER = ["id,given,family,badge", *(f"S{i:03},{SECRET_NAME},Example,{SECRET_BADGE}{i:03}" for i in range(20))]
@@ -275,10 +276,12 @@ def test_no_value_of_a_row_reaches_the_event_log(
     assert logged.fetchone() != (0,), "the search would find it"
 
 
-def test_scores_are_asked_for_hourly_while_a_week_waits(fed: Installation) -> None:
-    schedule = fed.defs.resolve_schedule_def("monday_morning")
+def test_scores_are_asked_for_every_hour_while_a_week_is_to_be_scored(
+    fed: Installation, dagster_storage: psycopg.Connection[tuple[object, ...]]
+) -> None:
+    schedule = fed.defs.resolve_schedule_def(schedules.PUBLICATION)
     assert isinstance(schedule, dg.ScheduleDefinition)
-    assert schedule.cron_schedule == "0 8-23 * * 1,2"
+    assert schedule.cron_schedule == "0 * * * *"
 
     def answer() -> object:
         # Left to the garbage collector, a context takes Dagster's global state with it at some later moment.
@@ -295,10 +298,17 @@ def test_scores_are_asked_for_hourly_while_a_week_waits(fed: Installation) -> No
         "insert into ops.publication (week_start, revision, state, data_as_of, published_at)"
         " values ('2026-09-28', 1, 'pending', now(), now()) returning week_start"
     )
+    assert why().startswith("1 weeks to score. Not before we have caught up: watching again since ")
+    long_ago = datetime.now(UTC) - timedelta(minutes=31)
+    watching = json.dumps({"since": long_ago.isoformat(), "last": long_ago.isoformat()})
+    fed.instance.daemon_cursor_storage.set_cursor_values({f"engage/{schedules.PUBLICATION}": watching})
     assert isinstance(answer(), dg.RunRequest)
-    job = fed.defs.resolve_job_def("weekly_scores")
-    run = fed.instance.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED)
-    assert "in progress" in why()
-    fed.instance.delete_run(run.run_id)
+    for name, reason in (("weekly_scores", "in progress"), ("restate", "in progress"), ("ingest", "has been running")):
+        run = fed.instance.create_run_for_job(fed.defs.resolve_job_def(name), status=dg.DagsterRunStatus.STARTED)
+        if name == "ingest":
+            assert isinstance(answer(), dg.RunRequest), "an everyday run, not a backlog"
+            dagster_storage.execute("update runs set create_timestamp = create_timestamp - interval '31 minutes'")
+        assert reason in why()
+        fed.instance.delete_run(run.run_id)
     assert faults(fed.job("weekly_scores")) == ""
     assert why() == "Every week that is due has been scored."

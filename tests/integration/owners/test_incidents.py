@@ -45,7 +45,7 @@ def test_all_that_is_wrong_with_a_source_at_a_time_is_one_mail_to_act_on(desk: D
         "Nothing newer than Tue 17 November 2026, 00:00: 108 hours ago.",
         "Incomplete: 17 to 20 November 2026.",
         "The score of the week from 16 November 2026 will be made without this source, which needs 5 complete days and"
-        " has 3 at most, unless what is missing comes before Monday 23 November 2026, 08:00.",
+        " has 3 at most, unless what is missing comes before Monday 23 November 2026, 14:00.",
         "they release it with `engage batch release 2 --reason ...`",
         "`engage source check attendance --sample FILE`",
         "http://127.0.0.1:3000/assets/raw/attendance",

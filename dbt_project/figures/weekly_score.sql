@@ -1,0 +1,92 @@
+with
+
+publications as (
+    select
+        week_start,
+        revision
+    from intermediate.int_publication
+),
+
+newest as (
+    select
+        week_start,
+        revision
+    from publications
+    order by week_start desc, revision desc
+    limit 1
+),
+
+students as (
+    select scores.*
+    from marts.weekly_score_revision as scores
+    inner join newest on scores.week_start = newest.week_start and scores.revision = newest.revision
+),
+
+used as (
+    select distinct parts.source_id
+    from marts.weekly_score_part as parts
+    inner join newest on parts.week_start = newest.week_start and parts.revision = newest.revision
+),
+
+missing as (
+    select array_agg(judged.source_id order by judged.source_id) as sources
+    from intermediate.int_source_week as judged
+    inner join newest on judged.week_start = newest.week_start
+    where judged.is_missing
+),
+
+late as (
+    select published.published_without as sources
+    from ops.publication as published
+    inner join newest on published.week_start = newest.week_start and published.revision = newest.revision
+),
+
+counted as (
+    select
+        min(students.week_start) as week_start,
+        min(students.revision) as revision,
+        min(students.config_version) as config_version,
+        count(*) filter (where students.status = 'scored') as scored,
+        count(*) filter (where students.status = 'insufficient_data') as insufficient_data,
+        count(*) filter (where students.status = 'insufficient_peers') as insufficient_peers,
+        count(*) filter (where students.score < parameters.attention_below) as attention,
+        count(*) filter (where students.score < parameters.concern_below) as concern,
+        count(*) filter (where 'degraded' = any(students.marks)) as degraded,
+        count(*) filter (where 'imputed' = any(students.marks)) as imputed,
+        count(*) filter (where 'no_variation' = any(students.marks)) as no_variation
+    from students
+    cross join ops.scoring_parameter as parameters
+    having count(*) > 0
+),
+
+-- a share of fewer than ten people would tell of them, unless it is none
+final as (
+    select
+        counted.week_start,
+        counted.revision,
+        counted.config_version,
+        counted.scored as students_scored,
+        counted.insufficient_data as students_insufficient_data,
+        counted.insufficient_peers as students_insufficient_peers,
+        counted.degraded as students_degraded,
+        counted.imputed as students_imputed,
+        counted.no_variation as students_no_variation,
+        late.sources as late_sources,
+        missing.sources as missing_sources,
+        (select count(*) from publications) as weeks_published,
+        (select count(*) from used) as sources_used,
+        coalesce(cardinality(missing.sources), 0) as sources_missing,
+        case
+            when counted.scored >= 10 and (counted.attention = 0 or counted.attention >= 10)
+                then round(100.0 * counted.attention / counted.scored, 1)::double precision
+        end as below_attention_pct,
+        case
+            when counted.scored >= 10 and (counted.concern = 0 or counted.concern >= 10)
+                then round(100.0 * counted.concern / counted.scored, 1)::double precision
+        end as below_concern_pct
+    from counted
+    cross join missing
+    cross join late
+)
+
+select * from final
