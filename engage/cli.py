@@ -10,6 +10,7 @@ import psycopg
 import sqlalchemy.exc
 
 from engage.commands.batches import batch
+from engage.commands.config import config
 from engage.commands.export import export_marts
 from engage.commands.health import source_health
 from engage.commands.incidents import incident, messages
@@ -53,6 +54,7 @@ def cli() -> None:
 source.add_command(source_health)
 cli.add_command(source)
 cli.add_command(batch)
+cli.add_command(config)
 cli.add_command(incident)
 cli.add_command(messages)
 cli.add_command(export_marts)

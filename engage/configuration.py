@@ -17,7 +17,7 @@ from psycopg import sql
 from psycopg.rows import class_row, dict_row
 from psycopg.types.json import Jsonb
 
-from engage.scoring import Scoring
+from engage.scoring import Scoring as Scoring
 from engage.scoring import load_scoring as load_scoring
 from engage.sources import Source
 from engage.warehouse import Connection, connect
@@ -60,9 +60,10 @@ def in_force(url: str, config: Path, sources: dict[str, Source], now: datetime) 
         yield sync(connection, config, sources, now)
 
 
-def is_known(connection: Connection) -> bool:
-    """Say whether a configuration was ever written."""
-    return connection.execute("select from ops.scoring_parameter").fetchone() is not None
+def version_in_force(connection: Connection) -> str | None:
+    """Return the version that was written last; None before the first."""
+    row = connection.execute("select config_version from ops.scoring_parameter").fetchone()
+    return cast(str, row[0]) if row else None
 
 
 def sync(
@@ -80,8 +81,7 @@ def sync(
     scoring = load_scoring(config)
     with connection.transaction():
         connection.execute("select pg_advisory_xact_lock(hashtext('engage.configuration'))")
-        before = connection.execute("select config_version from ops.scoring_parameter").fetchone()
-        previous = cast(str, before[0]) if before else None
+        previous = version_in_force(connection)
         version, content = write(connection, OPS, scoring, sources, now)
         if version != previous:
             connection.execute(

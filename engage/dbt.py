@@ -7,8 +7,9 @@ import contextlib
 import hashlib
 import os
 import re
+import tempfile
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -50,6 +51,16 @@ class NodeResult:
     failures: int | None
     """Of a test: the number of rows that break it."""
     message: str
+
+
+@dataclass(frozen=True)
+class Copy:
+    """A model as SQL that reads, and is to stand, somewhere else."""
+
+    relation: str
+    """Quoted, with database and schema."""
+    is_view: bool
+    query: str
 
 
 def environment(url: str, home: Path = HOME) -> dict[str, str]:
@@ -114,6 +125,45 @@ def run(url: str, arguments: Sequence[str], home: Path = HOME) -> list[NodeResul
     if broken := [n for n in nodes if n.status in ("error", "fail", "runtime error")]:
         raise DbtError("; ".join(f"dbt: {n.name}: {n.status}: {n.message}" for n in broken), nodes)
     return nodes
+
+
+def copies(url: str, target: str, sources: Collection[str], schema: str, home: Path = HOME) -> list[Copy]:
+    """Return the weekly models that lead from the `sources` of `ops` to the model `target`, in the order of making.
+
+    They read these sources, and each other, in `schema`, where nothing is made yet; all else where it is. Raises
+    DbtError.
+    """
+    parse(home)
+    manifest = _kept_manifest(home, url)
+    moved = {one.unique_id: one for one in manifest.sources.values() if one.identifier in sources}
+    leads = dict.fromkeys(moved, True)
+
+    def visit(unique_id: str) -> bool:
+        if unique_id not in leads:
+            node = manifest.nodes.get(unique_id)
+            is_weekly = node is not None and "weekly" in node.tags
+            parents = [visit(parent) for parent in node.depends_on.nodes] if is_weekly else []
+            leads[unique_id] = any(parents)
+            if leads[unique_id]:
+                moved[unique_id] = node
+        return leads[unique_id]
+
+    visit(f"model.engage.{target}")
+    for node in moved.values():
+        node.relation_name = node.relation_name.replace(f'"{node.schema}".', f'"{schema}".', 1)
+        node.schema = schema
+    models = [node for node in moved.values() if node.resource_type == "model"]
+    # Its files are for nobody: a run of another process writes others of the same names.
+    with tempfile.TemporaryDirectory() as folder:
+        arguments = ["compile", "--target-path", folder, "--select", *(node.name for node in models)]
+        results = {result.node.unique_id: result for result in _invoke(arguments, url, home, manifest).results}
+    if broken := [result.node.name for result in results.values() if result.status != "success"]:
+        raise DbtError(f"dbt compile: {', '.join(broken)}")
+    return [
+        Copy(node.relation_name, node.config.materialized == "view", results[node.unique_id].node.compiled_code)
+        for node in models
+        if node.config.materialized != "ephemeral"
+    ]
 
 
 def _content() -> str:

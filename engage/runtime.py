@@ -82,7 +82,7 @@ def running(settings: Settings) -> Iterator[Runtime]:
         warehouse.migrate(url)
         with warehouse.connect(url) as connection:
             # Afterwards the jobs do: looking at an installation changes nothing in it.
-            if not configuration.is_known(connection):
+            if not configuration.version_in_force(connection):
                 configuration.sync(connection, settings.config, sources, now)
         stack.enter_context(_environment(settings, url, dagster_url))
         yield Runtime(url, dagster_url, settings.home)

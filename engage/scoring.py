@@ -106,9 +106,14 @@ class Scoring(Strict):
 def load_scoring(config: Path) -> Scoring:
     """Read `scoring.yaml` of a configuration folder. Raises ConfigurationError naming file and key."""
     path = config / "scoring.yaml"
+    if not path.exists():
+        raise ConfigurationError(f"{path}: not there; every configuration folder needs one")
+    return read_scoring(path)
+
+
+def read_scoring(path: Path) -> Scoring:
+    """Read one such file, whatever it is called. Raises ConfigurationError naming file and key."""
     try:
         return Scoring.model_validate(read_yaml(path))
-    except FileNotFoundError as error:
-        raise ConfigurationError(f"{path}: not there; every configuration folder needs one") from error
     except ValidationError as error:
         raise ConfigurationError(explain(path, error, Scoring)) from None
