@@ -25,6 +25,7 @@
 {%- endmacro %}
 
 {% macro mark_weeks_published() -%}
-    update ops.publication as p set state = 'published' from {{ ref('int_publication') }} as done
+    update ops.publication as p set state = 'published', config_version = parameters.config_version
+    from {{ ref('int_publication') }} as done cross join ops.scoring_parameter as parameters
     where p.week_start = done.week_start and p.revision = done.revision and p.state = 'pending'
 {%- endmacro %}

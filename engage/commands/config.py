@@ -6,7 +6,6 @@ Reads, checks and records; the numbers of a preview are made by engage.preview.
 import json
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from functools import partial
 from pathlib import Path
 
 import click
@@ -51,8 +50,8 @@ def check(folder: Path | None) -> None:
     folder = folder or Settings.from_environment().config
     readers: list[Callable[[Path], object]] = [load_scoring, not_students.load, messaging.load_messaging, load_sources]
     files = sorted((folder / "sources").glob("*.yaml"))
-    reads = [*(partial(read, folder) for read in readers), *(partial(load_source, path) for path in files)]
-    complaints = [complaint for read in reads if (complaint := _complaint(read))]
+    asked = [*((read, folder) for read in readers), *((load_source, path) for path in files)]
+    complaints = [complaint for read, path in asked if (complaint := _complaint(read, path))]
     # What is wrong with one file is met again in reading all.
     for complaint in dict.fromkeys(complaints):
         click.echo(complaint)
@@ -183,9 +182,9 @@ def _progress(said: str) -> None:
     click.echo(said, err=True)
 
 
-def _complaint(read: Callable[[], object]) -> str | None:
+def _complaint(read: Callable[[Path], object], path: Path) -> str | None:
     try:
-        read()
+        read(path)
     except ConfigurationError as error:
         return str(error)
     return None
