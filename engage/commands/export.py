@@ -18,7 +18,7 @@ from engage.settings import Settings
 def export_marts(folder: Path, chosen: tuple[str, ...], as_json: bool) -> None:
     """Write every mart to FOLDER as CSV, and show rows and SHA-256 of each.
 
-    The same rows give the same bytes on any machine. The files hold student numbers: keep them as the warehouse is kept.
+    The same rows give the same bytes on any machine. The files hold student numbers: keep them like the warehouse.
     """
     with runtime.running(Settings.from_environment()) as run, warehouse.connect(run.url) as connection:
         there = marts(connection)
