@@ -83,10 +83,12 @@ def warehouse_asset(manifest: Node, sources: dict[str, Source], settings: Settin
             # Dagster's pool holds the runs of its daemon only.
             stack.enter_context(weekly.one_at_a_time(address))
             if weekly_too:
-                stack.enter_context(configuration.in_force(address, settings.config, sources, now))
+                version = stack.enter_context(configuration.in_force(address, settings.config, sources, now))
                 stack.enter_context(weekly.nothing_published(address))
             with warehouse.connect() as connection:
                 if weekly_too:
+                    change = configuration.story(connection, version)
+                    (context.log.warning if change.is_unsaid else context.log.info)(f"Configuration {change}")
                     if config.is_meant or context.job_name == RESTATE:
                         restatement.ask(connection, config.mondays, config.reason, config.by, now)
                     asked = weekly.request_due_weeks(connection, now)
