@@ -15,9 +15,11 @@ from engage.commands.export import export_marts
 from engage.commands.health import source_health
 from engage.commands.incidents import incident, messages
 from engage.commands.sources import source
+from engage.commands.weeks import week
 from engage.connectors import AccessError, TransportError
 from engage.decisions import DecisionError
 from engage.postgres import PostgresError
+from engage.restatement import RestatementError
 from engage.sources import ConfigurationError
 
 ENTRY_POINTS = "engage.commands"
@@ -57,6 +59,7 @@ cli.add_command(batch)
 cli.add_command(config)
 cli.add_command(incident)
 cli.add_command(messages)
+cli.add_command(week)
 cli.add_command(export_marts)
 
 
@@ -64,7 +67,7 @@ def main() -> None:
     """Run the command line; what a user can mend is said in a line, never as a traceback."""
     try:
         cli(standalone_mode=True)
-    except (AccessError, DecisionError, TransportError) as error:
+    except (AccessError, DecisionError, RestatementError, TransportError) as error:
         click.echo(str(error), err=True)
         sys.exit(1)
     except (ConfigurationError, PostgresError) as error:

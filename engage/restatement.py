@@ -112,6 +112,10 @@ from ops.publication as p
 left join published as s using (week_start, revision)
 order by p.week_start, p.revision
 """
+COLUMNS = (
+    *("week_start", "revision", "state", "published_at", "config_version", "data_as_of", "scored", "without_score"),
+    *("left_out", "late", "reason", "by"),
+)
 
 
 class RestatementError(Exception):

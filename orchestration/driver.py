@@ -6,7 +6,7 @@ so that the UI shows them afterwards.
 
 import os
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
 import dagster as dg
@@ -54,11 +54,15 @@ def tick(
 
 
 def run_job(
-    defs: dg.Definitions, instance: dg.DagsterInstance, name: str, say: Say = print
+    defs: dg.Definitions,
+    instance: dg.DagsterInstance,
+    name: str,
+    say: Say = print,
+    config: Mapping[str, object] | None = None,
 ) -> dg.ExecuteInProcessResult:
     """Run a whole job in this process and return its result; a failed run is a result, not an exception."""
     close_orphans(instance)
-    return _run(defs, instance, name, {}, say)
+    return _run(defs, instance, name, {}, say, config=config)
 
 
 def _run(
@@ -68,12 +72,13 @@ def _run(
     tags: dict[str, str],
     say: Say,
     selection: Sequence[dg.AssetKey] | None = None,
+    config: Mapping[str, object] | None = None,
 ) -> dg.ExecuteInProcessResult:
     began = time.monotonic()
     result = defs.resolve_job_def(name).execute_in_process(
         instance=instance,
         tags={**tags, PROCESS_TAG: str(os.getpid())},
-        run_config=QUIET,
+        run_config={**QUIET, **(config or {})},
         asset_selection=selection,
         raise_on_error=False,
     )
