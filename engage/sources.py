@@ -19,7 +19,7 @@ from engage.strict import Strict as Strict
 from engage.strict import explain as explain
 from engage.strict import read_yaml
 from engage.strict import resolve as resolve
-from engage.transports import MoodleRest, Rest, SqlReplica, Transport
+from engage.transports import FileDrop, MoodleRest, Rest, SqlReplica, Transport
 
 
 class Column(Strict):
@@ -235,8 +235,11 @@ def load_source(path: Path) -> Source:
         raise ConfigurationError(explain(path, error, Source)) from None
     if source.id != path.stem:
         raise ConfigurationError(f"{path}: id: must be {path.stem}, like the file")
-    drop = [*source.drop, *_of_others(source, not_students.load(path.parent.parent))]
-    return source.model_copy(update={"drop": drop})
+    config = path.parent.parent
+    changes: dict[str, object] = {"drop": [*source.drop, *_of_others(source, not_students.load(config))]}
+    if isinstance(source.transport, FileDrop) and not values.IN_ENVIRONMENT.match(source.transport.folder):
+        changes["transport"] = source.transport.model_copy(update={"folder": str(config / source.transport.folder)})
+    return source.model_copy(update=changes)
 
 
 def _of_others(source: Source, rules: list[not_students.NotAStudent]) -> Iterator[Drop]:

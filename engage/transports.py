@@ -190,6 +190,7 @@ class FileDrop(Strict):
 
     kind: Literal["file_drop"]
     folder: str
+    """From the root, or in the configuration folder."""
     pattern: values.NamePattern
     day_format: values.DayFormat = "%Y%m%d"
     settled: Literal["two_looks", "done_file"] = "two_looks"
