@@ -93,12 +93,12 @@ with published as (
 used as (select distinct week_start, revision, source_id from marts.weekly_score_part)
 select
     p.week_start, p.revision, p.state, case when p.state = 'published' then p.published_at end as published_at,
-    s.config_version, p.data_as_of, s.scored, s.without_score,
+    coalesce(p.config_version, s.config_version) as config_version, p.data_as_of, s.scored, s.without_score,
     array(
         select one.key
         from ops.config_version as c cross join jsonb_each(c.content -> 'sources') as one
         where
-            c.config_version = s.config_version and one.value ->> 'category' is not null
+            c.config_version = coalesce(p.config_version, s.config_version) and one.value ->> 'category' is not null
             and p.week_start + 6 >= coalesce((one.value ->> 'enabled_from')::date, '-infinity')
             and p.week_start + 6 < coalesce((one.value ->> 'disabled_from')::date, 'infinity')
             and not exists (

@@ -9,7 +9,6 @@ import click
 
 from engage import clock, configuration, decisions, restatement, runtime, warehouse, weekly
 from engage.commands.output import json_option, show
-from engage.configuration import load_scoring
 from engage.settings import Settings
 from engage.sources import load_sources
 
@@ -17,8 +16,13 @@ MONDAY = click.DateTime(["%Y-%m-%d"])
 
 
 @click.command()
-@click.argument("week", type=MONDAY)
-@click.option("--until", type=MONDAY, help="Monday of the last week; the published ones between are restated, too.")
+@click.argument("week", type=MONDAY, metavar="WEEK")
+@click.option(
+    "--until",
+    type=MONDAY,
+    metavar="WEEK",
+    help="Monday of the last week; the published ones between are restated, too.",
+)
 @click.option("--reason", required=True, help="Why. Is kept, and published with the scores; never name a student.")
 @click.option("--by", help="Who decides; without it ENGAGE_USER, or the operating system's name.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
@@ -47,9 +51,11 @@ def restate(
         with warehouse.connect(run.url) as connection:
             before = restatement.state(connection, mondays)
             coming = weekly.on_its_way(connection, clock.now())
+            # As the run will write it; the version is known only then.
+            with connection.transaction(force_rollback=True):
+                version = configuration.sync(connection, settings.config, load_sources(settings.config), clock.now())
         restatement.must_be_published([mondays[0], mondays[-1]], before)
-        version, _ = configuration.version_of(load_scoring(settings.config), load_sources(settings.config))
-        planned = [
+        planned: list[dict[str, object]] = [
             {
                 "week_start": one.week_start,
                 "revision": one.revision,
@@ -70,7 +76,7 @@ def restate(
             click.echo("Nothing was changed.", err=True)
             context.exit(1)
         changes = _run(settings, run, [one.week_start for one in before], reason, by or decisions.person())
-    rows = [
+    rows: list[dict[str, object]] = [
         (plan if as_json else {"week_start": plan["week_start"]})
         | {key: value for key, value in vars(change).items() if key != "week_start"}
         for plan, change in zip(planned, changes, strict=True)
