@@ -209,7 +209,7 @@ def difference(before: Any, after: Any, path: str = "") -> list[str]:
     if isinstance(before, dict) and isinstance(after, dict):
         return [
             line
-            for key in [*before, *(key for key in after if key not in before)]
+            for key in [*after, *(key for key in before if key not in after)]
             for line in difference(before.get(key), after.get(key), f"{path}.{key}".removeprefix(".scoring").strip("."))
         ]
     if _is_named(before) and _is_named(after):
