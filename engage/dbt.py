@@ -166,6 +166,13 @@ def copies(url: str, target: str, sources: Collection[str], schema: str, home: P
     ]
 
 
+def document(url: str, home: Path) -> Path:
+    """Write what the project and the warehouse of `url` say of themselves as one HTML page; return its path."""
+    # Parsed anew: the page names the database.
+    _invoke(["--no-partial-parse", "docs", "generate", "--static"], url, home)
+    return home / "dbt" / "target" / "static_index.html"
+
+
 def _content() -> str:
     """Return a digest of all that a parse depends on."""
     digest = hashlib.sha256(metadata.version("dbt-core").encode())
