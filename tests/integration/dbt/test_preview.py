@@ -1,22 +1,30 @@
 """What `engage config preview` says, against the plain reference; and that it leaves no trace, killed or not."""
 
+import json
 import random
+import re
+import shlex
+import shutil
 import subprocess
 import sys
 import time
 from collections import Counter
 from dataclasses import replace
 from datetime import date, timedelta
+from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
+from click.testing import CliRunner
 
+from engage import configuration
+from engage.cli import cli
 from engage.preview import NothingToCompareError, preview
 from engage.scoring import PeerLevel, Scoring
 from engage.settings import PROJECT
 from engage.sources import Source as SourceFile
-from engage.sources import load_source
+from engage.sources import load_source, load_sources
 from engage.warehouse import connect
 from tests.integration.dbt import universe
 from tests.integration.dbt.conftest import Project
@@ -196,6 +204,40 @@ def test_of_a_killed_preview_nothing_is_left(fed: Connection, url: str, project:
         until(watch, "not exists (select from pg_stat_activity where wait_event_type = 'Lock')")
     fed.rollback()
     assert everything(fed) == known
+
+
+def test_every_command_of_the_page_does_what_it_says(
+    fed: Connection, url: str, project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = shutil.copytree(PROJECT / "config", tmp_path / "config")
+    configuration.sync(fed, config, load_sources(config), universe.NOW)
+    fed.commit()
+    new = shutil.copytree(config, tmp_path / "new")
+    text = (new / "scoring.yaml").read_text()
+    (new / "scoring.yaml").write_text(text.replace("attendance: 0.4, vle: 0.3", "attendance: 0.1, vle: 0.6"))
+    named = {"CONFIG": config, "HOME": project.home, "DATABASE_URL": url, "DAGSTER_URL": url}
+    for name, value in named.items():
+        monkeypatch.setenv(f"ENGAGE_{name}", str(value))
+    monkeypatch.chdir(tmp_path)
+
+    page = (PROJECT / "docs" / "configure.md").read_text()
+    commands = re.findall(r"^\.venv/bin/engage (.+)$", page, re.MULTILINE)
+    said = {command: run(*shlex.split(command)) for command in commands}
+    assert "nothing is wrong" in said["config check"]
+    preview = json.loads(said["config preview new --week 2026-03-09 --json"])
+    assert "category_weights.vle: 0.3 -> 0.6" in preview["difference"] and preview["total"]["students"] == 60
+    assert preview["students"] is None
+    assert "u0" in said["config preview new/scoring.yaml --students"]
+    assert "is in force" in next(said[command] for command in commands if command.startswith("config record"))
+    assert json.loads(said["config history --json"])[0]["author"] == "Education Committee"
+    assert "published" in said["source check terms --sample config/terms/terms_20260801.csv"]
+
+
+def run(*words: str) -> str:
+    """Run a command that succeeds, and return what it prints."""
+    result = CliRunner().invoke(cli, words)
+    assert result.exit_code == 0, result.output
+    return result.stdout
 
 
 def until(connection: Connection, condition: str) -> None:
