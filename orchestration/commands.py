@@ -75,17 +75,24 @@ def restate(
         if not yes and not click.confirm(f"Restate {len(before)} weeks?", err=True):
             click.echo("Nothing was changed.", err=True)
             context.exit(1)
-        changes = _run(settings, run, [one.week_start for one in before], reason, by or decisions.person())
+        changes, red = _run(settings, run, [one.week_start for one in before], reason, by or decisions.person())
     rows: list[dict[str, object]] = [
         (plan if as_json else {"week_start": plan["week_start"]})
         | {key: value for key, value in vars(change).items() if key != "week_start"}
         for plan, change in zip(planned, changes, strict=True)
     ]
     show(rows, as_json, "")
+    if red:
+        raise restatement.RestatementError(f"the scores are published, but a test of run {red} failed: see its checks")
 
 
-def _run(settings: Settings, run: runtime.Runtime, weeks: list[date], reason: str, by: str) -> list[restatement.Change]:
-    """Run the job in this process and return what it changed. Raises RestatementError when it failed."""
+def _run(
+    settings: Settings, run: runtime.Runtime, weeks: list[date], reason: str, by: str
+) -> tuple[list[restatement.Change], str]:
+    """Run the job in this process; return what it changed, and its id if it is red all the same.
+
+    Raises RestatementError when the weeks are still pending.
+    """
     # A second and more, which `--help` need not wait for.
     import dagster as dg
 
@@ -104,4 +111,4 @@ def _run(settings: Settings, run: runtime.Runtime, weeks: list[date], reason: st
                 f"run {result.run_id} failed, and `engage up` shows why; the weeks are as they were, and pending: "
                 "the next run of weekly_scores restates them"
             )
-        return restatement.changes(connection, weeks)
+        return restatement.changes(connection, weeks), "" if result.success else result.run_id
