@@ -24,6 +24,9 @@ test: setup-dev ## the whole test suite
 bench: setup ## the gate against SQL written by hand, as a table of ratios; SIZE=full: 2 million rows
 	@$(BIN)/python -m benchmarks $(if $(filter full,$(SIZE)),--rows 2000000 --files 1000)
 
+docs: setup ## docs/marts.md, and in .engage/docs the site of all models, from their descriptions
+	@$(BIN)/python -m engage.marts_page
+
 validation: setup ## docs/validation.md: the scores of OULAD beside how its students ended
 	@$(BIN)/engage replay oulad tests/data/oulad
 	@$(BIN)/python -m campus.validation .engage/oulad tests/data/oulad > docs/validation.md
