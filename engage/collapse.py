@@ -10,7 +10,7 @@ from engage.sources import Source
 UNITED = '"united_s"'
 """Column with the seconds of overlapping intervals together, in place of `duration_s`."""
 
-_NONE = sql.SQL("single as (select *, false as is_repeated from typed offset 0)")
+_NONE = sql.SQL("single as (select *, false as is_repeated from typed)")
 # Chains of swipes count once.
 _WITHIN = sql.SQL("""
 single as (

@@ -15,9 +15,12 @@ from psycopg import sql
 from engage import collapse, headings, text, typed_pass
 from engage.headings import Layout
 from engage.landing import Delivery
+from engage.records import Field
 from engage.sources import Column, Source
 from engage.text import CareError, Opener, Quoting, UnreadableError
 from engage.warehouse import Connection
+
+Quick = dict[str, tuple[str, typed_pass.Typed]]
 
 _TRUNCATE_FROM = 5_000
 """Rows. Fewer are deleted, which takes less time than giving the tables new files."""
@@ -202,7 +205,14 @@ class WorkingTables:
             "last_day": delivery.last_day,
             "kind": self._source.identified_by,
         }
-        return self._connection.execute(self._typed_pass(layout), parameters).rowcount
+        if quick := self._quick(layout):
+            statement = psycopg.ClientCursor(self._connection).mogrify(self._typed_pass(layout, quick), parameters)
+            kept = self._connection.execute(
+                "select load.attempt(%s, %s)", [statement, self._source.format.time_zone]
+            ).fetchone()
+            if kept and kept[0] is not None:
+                return cast(int, kept[0])
+        return self._connection.execute(self._typed_pass(layout, {}), parameters).rowcount
 
     def _dropped(self, layout: Layout, count: int) -> dict[str, int]:
         """Count the rows left out by the first rule that says so; the others of them are repetitions."""
@@ -219,25 +229,42 @@ class WorkingTables:
             found[self._source.collapse.reason] = repeated
         return found
 
-    def _typed_pass(self, layout: Layout) -> sql.Composed:
-        """SQL that fills the typed table from the text table."""
-        source, record, drops = self._source, self._source.kind, layout.drops
-        absent = Column(name="")
-        fields = {
+    def _fields(self, layout: Layout) -> dict[str, tuple[Field, Column]]:
+        """Return the fields of the record, each with what the source says of its column: nothing, if it has none."""
+        source, absent = self._source, Column(name="")
+        return {
             name: (
                 replace(field, required=field.required or (name == "event_id" and source.relation == "append")),
                 source.columns.get(name, absent) if name in layout.cells else absent,
             )
-            for name, field in record.fields.items()
+            for name, field in source.kind.fields.items()
         }
-        typed = {n: typed_pass.typed(n, f, c, source.format.time_zone) for n, (f, c) in fields.items()}
+
+    def _quick(self, layout: Layout) -> Quick:
+        """Return the fields that may be read quickly, with SQL of their reading and of what stands over it."""
+        fields, cells = self._fields(layout), layout.cells
+        found = {n: typed_pass.quick(n, cells[n], f, c) for n, (f, c) in fields.items() if n in cells}
+        return {name: how for name, how in found.items() if how}
+
+    def _typed_pass(self, layout: Layout, quick: Quick) -> sql.Composed:
+        """SQL that fills the typed table from the text table; raises unless all of the `quick` fields are regular."""
+        source, record, drops = self._source, self._source.kind, layout.drops
+        fields = self._fields(layout)
+        careful = {n: fields[n] for n in fields if n not in quick}
+        typed = {n: typed_pass.typed(n, f, c, source.format.time_zone) for n, (f, c) in careful.items()}
+        typed |= {n: over for n, (_, over) in quick.items()}
         prepared = [
-            f'{typed_pass.prepared(layout.cells.get(n, "null"), f, c)} as "{n}"' for n, (f, c) in fields.items()
+            f'{cell if n in quick else typed_pass.prepared(cell, f, c)} as "{n}"'
+            for n, (f, c) in fields.items()
+            for cell in [layout.cells.get(n, "null")]
         ]
+        prepared += [f'{reading} as "{n}_read"' for n, (reading, _) in quick.items()]
         told = [f"({expression}) as told_{n}" for n, (expression, _) in enumerate(drops)]
         time = f'"{record.day_of}"' if record.day_of else None
         united = "duration_s" if source.collapse and source.collapse.overlapping else None
         day = f"({time} at time zone %(zone)s)::date" if time else "%(first_day)s::date"
+        if time and quick and self._zone == source.format.time_zone:
+            day = f"{time}::date"
         ahead = f"date_part('epoch', {time} - %(ends_at)s)" if time else "null"
         student = "i.student_id, case when i.student_id is null and day is not null then student_ref end"
         return sql.SQL(
@@ -255,7 +282,7 @@ class WorkingTables:
             typed as (
                 select
                     row_number, coalesce(problem, {problems}) as load_error, problem is null as is_line, {typed}{told}
-                from valued offset 0
+                from valued
             ),
             {single},
             dated as (select *, {day} as day from single where is_repeated is not true offset 0)
@@ -271,11 +298,11 @@ class WorkingTables:
             student_columns=sql.SQL(", student_id, unknown_student" if record.names_student else ""),
             prepared=_list([*prepared, *told]),
             dropped=sql.SQL(" or ".join(condition for _, condition in drops) or "false"),
-            shaped=_added(e for n, (f, c) in fields.items() for e in typed_pass.shaped(n, f, c)),
-            parsed=_added(e for n, (f, c) in fields.items() for e in typed_pass.parsed(n, f, c)),
-            problems=_list([t.problem for t in typed.values()]),
-            values=_list([f'{t.value} as "{n}_value"' for n, t in typed.items()]),
-            typed=_list([f'"{n}_value" as "{n}"' for n in typed]),
+            shaped=_added(e for n, (f, c) in careful.items() for e in typed_pass.shaped(n, f, c)),
+            parsed=_added(e for n, (f, c) in careful.items() for e in typed_pass.parsed(n, f, c)),
+            problems=_list([typed[n].problem for n in fields]),
+            values=_list([f'{typed[n].value} as "{n}_value"' for n in fields]),
+            typed=_list([f'"{n}_value" as "{n}"' for n in fields]),
             told=sql.SQL("".join(f", told_{n}" for n in range(len(drops)))),
             single=collapse.steps(source, normalised(source.identified_by, "student_ref")),
             united=_list([collapse.UNITED if n == united else f'"{n}"' for n in fields]),

@@ -72,6 +72,45 @@ comment on column ops.publication.asked_by is 'Who restated it; null as first pu
 comment on table ops.audit is 'Who was shown what, written before it is shown, and who had what restated.';
 """
 
+DAYS = """
+create table ops.day_version (
+    source_id text not null,
+    day date not null,
+    version bigint not null,
+    primary key (source_id, day)
+);
+comment on table ops.day_version is 'How often daily_activity has rebuilt a day; written in its own transaction.';
+
+create table ops.built_day (
+    mart text not null,
+    source_id text not null,
+    day date not null,
+    state text not null,
+    primary key (mart, source_id, day)
+);
+comment on table ops.built_day is
+    'What each day of a daily mart was built from; what is another now is built anew. Empty it to build the mart anew.';
+comment on column ops.built_day.source_id is 'Empty for what belongs to the day and to no source.';
+"""
+
+LOAD = """
+create function load.attempt(statement text, zone text) returns bigint language plpgsql as $$
+declare
+    written bigint;
+begin
+    perform set_config('timezone', zone, true);
+    execute statement;
+    get diagnostics written = row_count;
+    return written;
+exception
+    when data_exception then return null;
+end
+$$;
+comment on function load.attempt is
+    'Rows written by a statement in a session of this time zone, until the end of the transaction; null, and nothing'
+    ' done, if a value cannot be read. What is caught here gets into no log of the server: it quotes the value.';
+"""
+
 # Roles belong to the whole server: another of its databases may have made this one, at this very moment even.
 ROLES = """
 create schema if not exists marts;
@@ -98,7 +137,7 @@ NO_ROLE = (
 
 def upgrade() -> None:
     """Add it; Alembic runs it once, in a transaction."""
-    for script in (PARAMETERS, DECISIONS, ROLES):
+    for script in (PARAMETERS, DECISIONS, DAYS, LOAD, ROLES):
         op.execute(script)
     if op.get_bind().exec_driver_sql("select to_regrole('engage_bi')").scalar() is None:
         logging.getLogger(__name__).warning(NO_ROLE)
