@@ -5,6 +5,7 @@ is left of it however it ends. No definition of a score belongs here.
 """
 
 import os
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -192,8 +193,7 @@ def _prepare(connection: Connection, schema: str, week: date, now: datetime) -> 
             connection.execute(SQL("insert into {schema}.{table} select * from ops.{table}").format(**parts))
     connection.execute(SQL(_PENDING).format(schema=name), {"week": week, "now": now})
     coverage = _one(connection, SQL("select pg_get_viewdef('ops.coverage')"))
-    for table in _TABLES:
-        coverage = coverage.replace(f" {OPS}.{table} ", f" {schema}.{table} ")
+    coverage = re.sub(rf"\bops\.({'|'.join(_TABLES)})\b", rf"{schema}.\1", coverage)
     connection.execute(SQL("create view {}.coverage as ").format(name) + SQL(coverage))
 
 

@@ -175,8 +175,14 @@ def test_the_same_configuration_moves_nobody(fed: Connection, url: str, project:
     )
     found = preview(url, project.home, same, None, WEEK, universe.NOW)
     assert (found.total["students"], found.total["unchanged"], found.students) == (60, 60, [])
-    with pytest.raises(NothingToCompareError, match="nobody has a score"):
-        preview(url, project.home, same, None, WEEK + timedelta(70), universe.NOW)
+
+    # What counts as complete is judged by the other configuration, too.
+    strict = preview(url, project.home, same.model_copy(update={"min_quality": 90}), None, WEEK, universe.NOW)
+    assert (strict.total["students"], strict.total["lose_the_score"]) == (0, 60)
+    fed.execute("delete from ops.publication")
+    fed.commit()
+    with pytest.raises(NothingToCompareError, match="no week has been published"):
+        preview(url, project.home, same, None, None, universe.NOW)
 
 
 KILLED = """
