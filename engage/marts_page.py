@@ -19,8 +19,8 @@ SITE = dbt.PROJECT.parent / ".engage" / "docs" / "index.html"
 HEAD = """\
 # The marts, table by table
 
-Written by `make docs` from the descriptions in `dbt_project/models`; `.engage/docs/index.html` has the same and all that
-the marts are made from. How to ask them: [read-the-marts.md](read-the-marts.md).
+Written by `make docs` from the descriptions in `dbt_project/models`; `.engage/docs/index.html` has the same and
+what the marts are made from. How to ask them: [read-the-marts.md](read-the-marts.md).
 
 """
 METRICS = """\
