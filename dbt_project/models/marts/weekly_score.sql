@@ -10,6 +10,10 @@
     )
 }}
 
+-- last of all: this turns the weeks from pending to published
+-- depends_on: {{ ref('int_student_trace') }}
+-- depends_on: {{ ref('weekly_score_source') }}
+
 with
 
 publications as (select * from {{ ref('int_publication') }}),

@@ -193,7 +193,7 @@ def rows(connection: Connection, table: str, columns: list[str], values: Iterabl
 def score(connection: Connection, models: list[tuple[str, str]]) -> dict[tuple[str, date], Score]:
     """Run the weekly models over what is in the warehouse and return its current scores; roll back afterwards."""
     for relation, sql in models:
-        connection.execute(f"drop table {relation}; create unlogged table {relation} as {sql}")
+        connection.execute(f"drop table {relation} cascade; create unlogged table {relation} as {sql}")
     found = scores(connection)
     connection.rollback()
     return found
