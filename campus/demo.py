@@ -20,6 +20,7 @@ from campus.simulation import Campus
 from campus.world import ZONE, World, last_weeks
 from engage import clock, health, landing, runtime, warehouse
 from engage.commands.output import show
+from engage.scoring import load_scoring
 from engage.settings import Settings
 from engage.sources import Source, load_sources
 from orchestration import driver
@@ -111,6 +112,10 @@ def play(campus: Campus, run: runtime.Runtime, settings: Settings) -> None:
             _look(run, settings)
             _at(campus, _morning(world, day) + LOOK_AGAIN)
             _done(*driver.tick(defs, instance, say=_indented))
+        # A file of the week is held, so on Monday morning the week still waits for it.
+        until = load_scoring(settings.config).wait_until
+        os.environ["ENGAGE_NOW"] = datetime.combine(world.date(last_week + 7), until, ZONE).isoformat()
+        click.echo(f"Mon {until:%H:%M}: what is late is waited for no longer")
         _done(driver.run_job(defs, instance, "weekly_scores", click.echo))
 
 

@@ -64,7 +64,7 @@ def replay(settings: Settings, source: Path, daily: bool, shuffle: int | None) -
         os.environ.update(environment)
         with runtime.running(settings) as run, dg.DagsterInstance.get() as instance:
             play = _Play(settings, run, instance, prepared, served)
-            end = _morning(days[-1][0] + timedelta(days=8))
+            end = _afternoon(days[-1][0] + timedelta(days=8))
             if daily:
                 play.day_by_day(days)
             elif shuffle is not None:
@@ -99,11 +99,11 @@ class _Play:
         self._job("everything")
 
     def day_by_day(self, days: list[tuple[date, list[Path]]]) -> None:
-        """Every day's files on the morning after, and every Monday the week's scores."""
+        """Every day's files on the day after, and every Monday the week's scores."""
         by_day = dict(days)
         day, last = days[0][0], days[-1][0] + timedelta(days=7)
         while day <= last:
-            now = _morning(day + timedelta(days=1))
+            now = _afternoon(day + timedelta(days=1))
             self._deliver(by_day.get(day, []), now)
             self._tick()
             if now.weekday() == 0:
@@ -134,8 +134,9 @@ class _Play:
             raise ReplayError(f"{left[0].asset_key.to_user_string()}: {left[0].description}")
 
 
-def _morning(day: date) -> datetime:
-    return datetime.combine(day, time(8, 30), ZONE)
+def _afternoon(day: date) -> datetime:
+    """By then a Monday waits for no late source any longer."""
+    return datetime.combine(day, time(14, 30), ZONE)
 
 
 def _report(run: runtime.Runtime) -> None:
