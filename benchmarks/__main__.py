@@ -1,6 +1,6 @@
-"""`python -m benchmarks`: the same files by the floor and by ours on one server, and a table of what each took.
+"""`python -m benchmarks`: a night, a term, the night's own cost, peers and growth, all on one server, as tables.
 
-The best of a few runs counts, each on a database of its own; before it counts, both must have published the same rows.
+What is measured is in measure.py, gate.py and peers.py; how it is shown in report.py. Progress goes to stderr.
 """
 
 import argparse
@@ -8,105 +8,73 @@ import contextlib
 import json
 import os
 import platform
+import subprocess
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import cast
+from typing import Any
 
-from benchmarks import floor, generator, ours
+from benchmarks import gate, measure, report
+from benchmarks.generator import Size
+from benchmarks.installation import installed
+from benchmarks.measure import say
 from engage.postgres import running
-from engage.warehouse import Connection, connect, ensure_database, migrate
+from engage.settings import PROJECT
+from engage.warehouse import connect
 
-NOW = datetime(2026, 11, 1, tzinfo=UTC)
-STAGES = ("load", "audit", "publish")
-_IDENTITIES = """
-insert into pii.identity (ref_kind, ref, student_id, valid_from, valid_to)
-select k.kind, k.prefix || (10000000 + n), 's' || n, '0001-01-01', '9999-12-31'
-from generate_series(0, %s - 1) as n
-cross join (values ('student_id', 's'), ('username', 'u'), ('email', 'e'), ('badge', '')) as k (kind, prefix);
-"""
-_ROWS = (
-    "select event_id, student_id, activity_date, occurred_at, resource_type, resource_ref, quantity from raw.activity__"
-)
-
-
-class DifferentError(Exception):
-    """The two sides did not publish the same rows."""
+PAGE = PROJECT / "docs" / "benchmarks.md"
+PEERS_PYTHON = PROJECT / ".venv-bench" / "bin" / "python"
+PEERS = ("dlt", "pandas", "duckdb")
 
 
 @dataclass(frozen=True)
-class Row:
-    """One line of the table."""
+class Plan:
+    """What is measured at a size."""
 
-    what: str
-    floor_s: float
-    ours_s: float
-
-    @property
-    def ratio(self) -> float:
-        """Ours as a multiple of the floor."""
-        return self.ours_s / self.floor_s
+    university: Size
+    growth: Sequence[Size]
+    gate_rows: int
+    gate_files: int
+    gate_runs: int
+    in_process: bool = False
 
 
-def measure(server: str, folder: Path, rows: int, files: int, students: int, runs: int) -> list[Row]:
-    """Measure `files` files of `rows` events each; return a line per stage (one file) or one for all (several).
-
-    `server`: URL of a Postgres server, on which databases are made and dropped; `folder`: an empty one for the files.
-    Raises DifferentError.
-    """
-    drop = folder / "drop"
-    drop.mkdir()
-    generator.write(drop, rows, files, students, seed=7)
-    found = [_once(server, folder / str(number), drop, students) for number in range(runs)]
-    best = {stage: (min(f[0][stage] for f in found), min(f[1][stage] for f in found)) for stage in found[0][1]}
-    return [Row(stage, *seconds) for stage, seconds in best.items()]
+PLANS = {
+    "tiny": Plan(Size(120, 7), [], 500, 2, 1, in_process=True),
+    "small": Plan(Size(10_000, 14), [Size(n, 7) for n in (1_000, 3_000, 9_000)], 100_000, 30, 1),
+    # The largest has as many rows in its eight days as the university in its term.
+    "full": Plan(Size(40_000, 84), [Size(n, 7) for n in (4_000, 40_000, 400_000)], 2_000_000, 200, 1),
+}
 
 
-def _once(server: str, landing: Path, drop: Path, students: int) -> tuple[dict[str, float], dict[str, float]]:
-    paths = sorted(drop.iterdir())
-    name = f"benchmark_{os.getpid()}"
-    url = ensure_database(server, name)
-    migrate(url)
-    try:
-        with connect(url, autocommit=True) as connection:
-            connection.execute(_IDENTITIES, [students])
-            connection.execute("vacuum analyze pii.identity")
-            by_hand = floor.run(connection, paths, str(NOW))
-            source = ours.prepare(url, drop, landing, NOW)
-            connection.execute("checkpoint")
-            if len(paths) > 1:
-                seconds, outcomes = ours.run(url, source, landing, NOW)
-                by_us = {"batch": seconds / len(paths)}
-                by_hand["batch"] = sum(by_hand[stage] for stage in STAGES) / len(paths)
-            else:
-                by_us, outcomes = ours.stages(url, source, landing, NOW)
-                for side in (by_hand, by_us):
-                    side["sum"] = sum(side[stage] for stage in STAGES)
-            if {outcome.state for outcome in outcomes} != {"published"}:
-                raise DifferentError(f"not published: {outcomes[0].problem}")
-            _compare(connection, source.id)
-    finally:
-        with connect(server + "/postgres", autocommit=True) as connection:
-            connection.execute(f"drop database {name} with (force)")
-    return by_hand, by_us
-
-
-def _compare(connection: Connection, source_id: str) -> None:
-    """Raise DifferentError unless the two partitions hold the same rows."""
-    one, other = _ROWS + floor.SOURCE, _ROWS + source_id
-    found = connection.execute(
-        f"select (select count(*) from ({one} except all {other}) as x),"
-        f" (select count(*) from ({other} except all {one}) as x), (select count(*) from ({one}) as x)"
-    ).fetchone()
-    missing, added, rows = cast(tuple[int, int, int], found)
-    if missing or added or not rows:
-        raise DifferentError(f"of {rows:,} rows {missing:,} are missing and {added:,} are not the floor's")
+def run(server: str, folder: Path, plan: Plan, peers: Path | None) -> dict[str, Any]:
+    """Measure everything of a plan on a Postgres server; `peers`: the Python that has them. Raises DifferentError."""
+    found: dict[str, Any] = {"date": f"{datetime.now(UTC):%Y-%m-%d}", "machine": machine(server), "peers": {}}
+    say("a night without rows")
+    found["empty"] = measure.measure_empty(server, folder, plan.in_process)
+    with installed(server, folder, "benchmark", plan.university, plan.in_process) as installation:
+        found["university"] = measure.measure(installation)
+        for what in PEERS if peers else ():
+            say(f"peer: {what}")
+            found["peers"][what] = _peer(str(peers), what, installation.url, installation.drop)
+    found["growth"] = []
+    for size in plan.growth:
+        with installed(server, folder, "benchmark", size) as installation:
+            found["growth"].append(measure.measure(installation))
+    found["gate"] = []
+    for what, rows, files in (("large", plan.gate_rows, 1), ("small", 200, plan.gate_files)):
+        say(f"the gate alone: {files:,} x {rows:,} rows")
+        (drop := folder / what).mkdir()
+        lines = gate.measure(server, drop, rows, files, plan.university.students, plan.gate_runs)
+        found["gate"] += [vars(line) | {"what": f"{files:,} x {rows:,} rows, {line.what}"} for line in lines]
+    return found
 
 
 def machine(server: str) -> str:
     """Describe in a line what this runs on."""
-    with connect(server + "/postgres") as connection:
+    with connect(f"{server}/postgres") as connection:
         ((version,),) = connection.execute("show server_version").fetchall()
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     return (
@@ -115,41 +83,41 @@ def machine(server: str) -> str:
     )
 
 
-def table(rows: list[Row]) -> str:
-    """Write the lines as a table in Markdown."""
-    lines = ["| | floor | ours | ratio |", "|---|---:|---:|---:|"]
-    lines += [f"| {r.what} | {_time(r.floor_s)} | {_time(r.ours_s)} | {r.ratio:.1f}x |" for r in rows]
-    return "\n".join(lines) + "\n"
-
-
-def _time(seconds: float) -> str:
-    return f"{seconds:.2f} s" if seconds >= 1 else f"{1000 * seconds:.1f} ms"
+def _peer(python: str, what: str, url: str, drop: Path) -> dict[str, Any]:
+    done = subprocess.run(
+        [python, str(Path(__file__).parent / "peers.py"), what, url, str(drop)], capture_output=True, text=True
+    )
+    if done.returncode:
+        raise RuntimeError(f"{what} failed:\n{done.stderr[-2000:]}")
+    said: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return said
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run both measurements, write `gate.md` and `gate.json`, print the table."""
+    """Measure, write `benchmarks.md`, `.json` and `.svg` to the results, print the page."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--rows", type=int, default=200_000, help="of the large file")
-    parser.add_argument("--files", type=int, default=200, help="small ones, of 200 rows")
-    parser.add_argument("--students", type=int, default=40_000)
-    parser.add_argument("--runs", type=int, default=3, help="of which the best counts")
+    parser.add_argument("--size", choices=PLANS, default="small")
+    parser.add_argument("--no-peers", action="store_true", help="without dlt, pandas and DuckDB")
+    parser.add_argument("--publish", action="store_true", help="also write the page and the plot in docs/")
     parser.add_argument("--server", help="URL of a Postgres server (default: an embedded one, made for this)")
     parser.add_argument("--results", type=Path, default=Path(__file__).parent / "results")
+    parser.add_argument("--page", type=Path, default=PAGE, help=argparse.SUPPRESS)
     chosen = parser.parse_args(arguments)
+    if not chosen.no_peers and not PEERS_PYTHON.exists():
+        raise SystemExit(f"no {PEERS_PYTHON}: `make bench` makes it; --no-peers does without")
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         server = chosen.server or stack.enter_context(running(folder / "postgres"))
-        lines = []
-        for what, rows, files in (("large", chosen.rows, 1), ("small", 200, chosen.files)):
-            (folder / what).mkdir()
-            found = measure(server, folder / what, rows, files, chosen.students, chosen.runs)
-            lines += [Row(f"{files:,} x {rows:,} rows, {row.what}", row.floor_s, row.ours_s) for row in found]
-        described = machine(server)
-    text = f"{datetime.now(UTC):%Y-%m-%d}, {described}\n\n{table(lines)}"
+        found = run(server, folder, PLANS[chosen.size], None if chosen.no_peers else PEERS_PYTHON)
     chosen.results.mkdir(parents=True, exist_ok=True)
-    (chosen.results / "gate.md").write_text(text)
-    content = {"machine": described, "lines": [vars(row) | {"ratio": row.ratio} for row in lines]}
-    (chosen.results / "gate.json").write_text(json.dumps(content, indent=2) + "\n")
+    (chosen.results / "benchmarks.json").write_text(json.dumps(found, indent=2) + "\n")
+    text = report.page(found)
+    places = [chosen.results / "benchmarks.md", *([chosen.page] if chosen.publish else [])]
+    for place in places:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_text(f"# How fast it is\n\n{text}")
+        if found["growth"]:
+            place.with_suffix(".svg").write_text(report.plot(found["growth"]))
     print(text)
 
 

@@ -1,4 +1,4 @@
-"""The benchmark itself: it writes its table, and it refuses to compare two sides that published different rows."""
+"""The benchmark itself: it measures every stage and writes its page, and it compares no two different results."""
 
 import json
 from pathlib import Path
@@ -7,24 +7,40 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from benchmarks import floor
-from benchmarks.__main__ import DifferentError, main, measure
+from benchmarks import equal, floor, gate, measure, report
+from benchmarks.__main__ import main
 
 
-def test_the_table_is_written_once_both_sides_published_the_same_rows(
+def test_every_stage_is_measured_once_both_sides_say_the_same(
     tmp_path: Path, postgres_url: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    sizes = ["--rows", "3000", "--files", "3", "--students", "50", "--runs", "1"]
-    main([*sizes, "--results", str(tmp_path), "--server", postgres_url])
-    text = (tmp_path / "gate.md").read_text()
-    assert capsys.readouterr().out == text + "\n"
-    assert "Postgres" in text.splitlines()[0]
-    lines = json.loads((tmp_path / "gate.json").read_text())["lines"]
-    assert [line["what"] for line in lines] == [
-        *(f"1 x 3,000 rows, {stage}" for stage in ("load", "audit", "publish", "sum")),
-        "3 x 200 rows, batch",
+    results, page = tmp_path / "results", tmp_path / "docs" / "benchmarks.md"
+    main(
+        [
+            "--size",
+            "tiny",
+            "--no-peers",
+            "--publish",
+            "--results",
+            str(results),
+            "--page",
+            str(page),
+            "--server",
+            postgres_url,
+        ]
+    )
+    text = page.read_text()
+    assert text == (results / "benchmarks.md").read_text() == f"# How fast it is\n\n{capsys.readouterr().out[:-1]}"
+    found = json.loads((results / "benchmarks.json").read_text())
+    for when in ("term", "night"):
+        one = found["university"][when]
+        assert all(one[side][stage] > 0 for side in ("floor", "ours") for stage in measure.STAGES), one
+        assert sum(report.spent(one["run"]).values()) == pytest.approx(one["run"]["seconds"])
+    assert all(f"| {stage} |" in text for stage in measure.STAGES)
+    assert [line["what"] for line in found["gate"]] == [
+        *(f"1 x 500 rows, {stage}" for stage in ("load", "audit", "publish", "sum")),
+        "2 x 200 rows, batch",
     ]
-    assert all(line["floor_s"] > 0 and line["ours_s"] > 0 and line["what"] in text for line in lines)
     with psycopg.connect(f"{postgres_url}/postgres") as connection:
         left = sql.SQL("select 1 from pg_database where datname like 'benchmark%'")
         assert connection.execute(left).fetchone() is None
@@ -33,6 +49,11 @@ def test_the_table_is_written_once_both_sides_published_the_same_rows(
 def test_sides_that_publish_different_rows_are_not_compared(
     tmp_path: Path, postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(floor, "PUBLISH", floor.PUBLISH.replace("and not exists", "and not not exists"))
-    with pytest.raises(DifferentError, match="are missing and"):
-        measure(postgres_url, tmp_path, rows=500, files=1, students=50, runs=1)
+    statement = floor.statement
+    monkeypatch.setattr(floor, "statement", lambda *which: statement(*which).replace("and not exists", "and exists"))
+    with pytest.raises(equal.DifferentError, match="are missing and"):
+        gate.measure(postgres_url, tmp_path, rows=500, files=1, students=50, runs=1)
+
+
+def test_the_power_of_growth_is_found() -> None:
+    assert report.exponent([(10, 3), (100, 300), (1000, 30000)]) == pytest.approx(2)
