@@ -59,12 +59,21 @@ counted as (
     having count(*) > 0
 ),
 
+changed as (
+    select change.difference
+    from ops.config_change as change
+    inner join counted on change.config_version = counted.config_version
+    order by change.change_id desc
+    limit 1
+),
+
 -- a share of fewer than ten people would tell of them, unless it is none
 final as (
     select
         counted.week_start,
         counted.revision,
         counted.config_version,
+        changed.difference as config_difference,
         counted.scored as students_scored,
         counted.insufficient_data as students_insufficient_data,
         counted.insufficient_peers as students_insufficient_peers,
@@ -87,6 +96,7 @@ final as (
     from counted
     cross join missing
     cross join late
+    left join changed on true
 )
 
 select * from final
