@@ -37,11 +37,13 @@ NOTHING = Found(0, 0, None)
 
 
 def count(statements: Statements) -> Found:
-    """Count the rows that meet every rule on rows, and the others."""
-    ((good, rows, last_event_at),) = statements.run(
-        "select count(*) filter (where {good}), count(*), max({time}) filter (where {good}) from {rows}"
+    """Count the rows that meet every rule on rows, and note and count the others. Once after each load."""
+    ((bad,),) = statements.run(
+        "with bad as (insert into {out} select row_number, ctid from {rows} where not ({met}) returning 1)"
+        " select count(*) from bad"
     )
-    return Found(cast(int, good), cast(int, rows) - cast(int, good), cast(datetime | None, last_event_at))
+    ((good, last_event_at),) = statements.run("select count(*), max({time}) from {rows} where {good}")
+    return Found(cast(int, good), cast(int, bad), cast(datetime | None, last_event_at))
 
 
 def quarantine(
@@ -65,7 +67,10 @@ def quarantine(
                 case when t.problem is null then {record} else jsonb_build_object('line', t.line) end, %(now)s,
                 (select case state when 'superseded' then state else 'quarantined' end
                 from ops.batch where batch_id = %(batch)s)
-            from (select * from {rows} where not ({good}) offset 0) as r
+            from (
+                -- by their places: without statistics a join would be thought to find as many as there are
+                select * from {rows} where ctid = any(array(select place from {out} where place is not null)) offset 0
+            ) as r
             inner join {text} as t using (row_number)
             cross join lateral (values {broken}) as v (rule_id, field, reason, is_broken)
             where v.is_broken

@@ -1,7 +1,8 @@
-"""Load: a landed delivery becomes rows of the source's two working tables in schema `load`.
+"""Load: a landed delivery becomes rows of the source's working tables in schema `load`.
 
-`load.text_<source>` holds the fields as they came, `load.rows_<source>` the typed rows that are audited and published.
-Rows go through COPY and SQL only; Python looks at single lines only when a file has some that are not well formed.
+`load.text_<source>` holds the fields as they came, `load.rows_<source>` the typed rows that are audited and published,
+`load.out_<source>` the numbers of those that are not, and for bad ones where they stand; the audit fills it. Rows go
+through COPY and SQL only; Python looks at single lines only when a file has some that are not well formed.
 """
 
 from collections.abc import Iterable
@@ -81,15 +82,21 @@ class WorkingTables:
         self._name = name or source.id
         self.text = sql.Identifier("load", f"text_{self._name}")
         self.rows = sql.Identifier("load", f"rows_{self._name}")
+        self.out = sql.Identifier("load", f"out_{self._name}")
         columns = sql.SQL(", ").join(
             sql.SQL("{} {}").format(sql.Identifier(n), sql.SQL(t)) for n, t in typed_columns(source).items()
         )
         with connection.transaction():
-            connection.execute(sql.SQL("drop table if exists {}, {}").format(self.text, self.rows))
+            self.drop()
             connection.execute(sql.SQL("create unlogged table {} ({})").format(self.rows, columns))
+            connection.execute(sql.SQL("create unlogged table {} (row_number bigint, place tid)").format(self.out))
+
+    def drop(self) -> None:
+        """Remove the tables."""
+        self._connection.execute(sql.SQL("drop table if exists {}, {}, {}").format(self.text, self.rows, self.out))
 
     def load(self, delivery: Delivery, open_bytes: Opener) -> Loaded:
-        """Fill both tables from one delivery, replacing what they held. Raises UnreadableError."""
+        """Fill text and rows from one delivery, replacing what the tables held. Raises UnreadableError."""
         try:
             return self._attempt(delivery, open_bytes, carefully=False)
         except (CareError, UnicodeDecodeError, psycopg.DataError, *_TOO_MUCH):
@@ -152,11 +159,11 @@ class WorkingTables:
                 ).format(self.text, columns)
             )
         if self._left_over > _TRUNCATE_FROM:
-            self._connection.execute(sql.SQL("truncate {}, {}").format(self.text, self.rows))
+            self._connection.execute(sql.SQL("truncate {}, {}, {}").format(self.text, self.rows, self.out))
             self._left_over = 0
         else:
-            self._connection.execute(sql.SQL("delete from {}").format(self.text))
-            self._connection.execute(sql.SQL("delete from {}").format(self.rows))
+            for table in (self.text, self.rows, self.out):
+                self._connection.execute(sql.SQL("delete from {}").format(table))
         self._connection.execute(
             "select setval(pg_get_serial_sequence(%s, 'row_number'), %s, false)",
             [f"load.text_{self._name}", heading_at + 1],

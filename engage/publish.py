@@ -62,6 +62,11 @@ class Publisher:
             connection,
             rows=tables.rows,
             text=tables.text,
+            out=tables.out,
+            # The rules take longer than all the rest: they are asked once, by `count`.
+            good=sql.SQL("not exists (select from {out} as o where o.row_number = {rows}.row_number)").format(
+                out=tables.out, rows=tables.rows
+            ),
             raw=partitions.partition(source),
             day=sql.Identifier(partitions.day_column(source)),
             columns=sql.SQL(", ").join(map(sql.Identifier, columns)),
@@ -81,34 +86,27 @@ class Publisher:
     def heed(self, decided: Decided) -> None:
         """Let rows be good or bad by what was decided about the batch that comes now."""
         conditions = [decided.condition(rule.meta.id, rule.condition) for rule in self._suite.row_rules]
-        self._sql.parts["good"] = sql.SQL(" and ".join(conditions))
+        self._sql.parts["met"] = sql.SQL(" and ".join(conditions))
 
     def count(self) -> Found:
         """Count the good and bad rows in the working tables."""
         return ledger.count(self._sql)
 
     def leave_out_repeats(self) -> int:
-        """Keep the last good row of each event id in the working tables; return how many rows went."""
+        """Note all good rows but the last of each event id as not to be published; return how many."""
         if "event_id" not in self._source.columns:
             return 0
-        with self._connection.transaction():
-            # The working tables have no statistics: as a nested loop it would compare every row with every other.
-            self._sql.run("set local enable_nestloop = off")
-            found = self._sql.run(
-                """
-                with repeated (repeated_id, last_number) as (
-                    select event_id, max(row_number) from {rows}
-                    where event_id is not null and {good} group by event_id having count(*) > 1
-                ),
-                gone as (
-                    delete from {rows} using repeated
-                    where event_id = repeated_id and row_number < last_number and {good}
-                    returning 1
-                )
-                select count(*) from gone
-                """
-            )
-        return cast(int, found[0][0])
+        ((found,),) = self._sql.run(
+            """
+            with events as (
+                select row_number, event_id, lead(event_id) over (order by event_id collate "C", row_number) as next_id
+                from {rows} where event_id is not null and {good}
+            ),
+            gone as (insert into {out} select row_number from events where event_id = next_id returning 1)
+            select count(*) from gone
+            """
+        )
+        return cast(int, found)
 
     def publish(self, batch: Batch, loaded: Loaded | None, found: Found, verdict: Verdict, now: datetime) -> Published:
         """Enter the batch and make its good rows visible on the days it speaks for: without objection, or released.

@@ -69,7 +69,7 @@ def try_out(url: str, source: Source, suite: Suite, path: Path) -> Tried:
                 count = sql.SQL("select count(distinct unknown_student) from {}").format(tables.rows)
                 strangers = connection.execute(count).fetchone()
         finally:
-            connection.execute(sql.SQL("drop table if exists {}, {}").format(tables.text, tables.rows))
+            tables.drop()
     loaded, found, verdict = examined.loaded, examined.found, examined.verdict
     summary: dict[str, object] = {
         "source": source.id,

@@ -74,7 +74,10 @@ def append(statements: Statements, is_compared: bool) -> list[Change]:
     return _exchange(
         statements,
         """
-        with fresh as (select * from {rows} where {good}),
+        with fresh as (
+            -- the rules once more: by them few rows are expected, so each is looked up by its id, not in all history
+            select * from (select * from {rows} where {good} offset 0) as good where {met}
+        ),
         there as (
             select r.event_id, r.{day}, {is_newer} as is_newer
             from {raw} as r
