@@ -234,6 +234,8 @@ def test_a_published_week_is_never_touched_and_a_restatement_adds_a_revision(fed
     first_week = f"week_start = '{MONDAY}'"
     assert {t: everything(fed, t, first_week) for t in tables} == published
 
+    fed.execute("insert into ops.config_version values ('later', '{}', now())")
+    fed.execute("update ops.scoring_parameter set config_version = 'later'")
     universe.pend(fed, [MONDAY], revision=1, reason="the register was upside down")
     fed.commit()
     build("tag:weekly")
@@ -242,6 +244,8 @@ def test_a_published_week_is_never_touched_and_a_restatement_adds_a_revision(fed
     current = fed.execute(f"select distinct revision, reason, sources_used from marts.weekly_score where {first_week}")
     assert current.fetchall() == [(1, "the register was upside down", ["clicks"])]
     assert len(everything(fed, "marts.weekly_score", first_week)) == 12
+    stamped = fed.execute(f"select config_version from ops.publication where {first_week} order by revision")
+    assert stamped.fetchall() == [("test",), ("later",)]
 
 
 def test_a_week_that_becomes_pending_during_a_run_waits_for_the_next(
