@@ -95,6 +95,8 @@ def warehouse_asset(manifest: Node, sources: dict[str, Source], settings: Settin
                     _say(context.log, asked, weekly.due(connection, now))
                 else:
                     configuration.sync(connection, settings.config, sources, now)
+                    if weekly.trends_are_behind(connection):
+                        names.append("tag:follows_scores")
             try:
                 results = dbt.run(
                     warehouse.address, ["build", "--select", *names, "--exclude", *left_out], settings.home

@@ -11,6 +11,7 @@ import sqlalchemy.exc
 
 from engage.commands.batches import batch
 from engage.commands.config import config
+from engage.commands.explain import explain_score
 from engage.commands.export import export_marts
 from engage.commands.health import source_health
 from engage.commands.incidents import incident, messages
@@ -55,6 +56,7 @@ def cli() -> None:
 
 source.add_command(source_health)
 cli.add_command(source)
+cli.add_command(explain_score)
 cli.add_command(batch)
 cli.add_command(config)
 cli.add_command(incident)

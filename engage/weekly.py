@@ -119,6 +119,28 @@ where state = 'pending' and week_start = %(week)s
 """
 
 
+_STANDING = """
+select
+    to_regclass('marts.weekly_score') is not null,
+    to_regclass('marts.score_trend') is not null and to_regclass('marts.score_distribution') is not null
+"""
+_BEHIND = """
+select
+from (
+    select week_start, max(revision) as revision from ops.publication where state = 'published' group by week_start
+) as p
+inner join lateral (
+    select from marts.weekly_score as s where (s.week_start, s.revision) = (p.week_start, p.revision) limit 1
+) as scored on true
+where
+    not exists (select from marts.score_trend as t where (t.week_start, t.revision) = (p.week_start, p.revision))
+    or not exists (
+        select from marts.score_distribution as d where (d.week_start, d.revision) = (p.week_start, p.revision)
+    )
+limit 1
+"""
+
+
 @dataclass(frozen=True)
 class Week:
     """A teaching week that is due and not scored, or pending."""
@@ -191,6 +213,12 @@ def request_due_weeks(connection: Connection, now: datetime) -> Sequence[Week]:
             _REFRESH, [{"now": now, "late": week.late, "week": week.week_start} for week in asked]
         )
     return asked
+
+
+def trends_are_behind(connection: Connection) -> bool:
+    """Say whether a published week lacks what follows from it: a run was killed after its scores were published."""
+    scores, followers = connection.execute(_STANDING).fetchall()[0]
+    return bool(scores) and not (followers and connection.execute(_BEHIND).fetchone() is None)
 
 
 @contextlib.contextmanager

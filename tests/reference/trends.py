@@ -63,7 +63,7 @@ class Trend:
 
 
 class Trends:
-    """Trends of everything published. `calendar` has the weeks taught to all under "", those of a programme under it."""
+    """Trends of all that was published; `calendar` has the weeks taught to all under "", a programme has more."""
 
     def __init__(
         self,
