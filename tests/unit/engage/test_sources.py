@@ -78,7 +78,12 @@ def test_a_good_file_is_read(write: Write) -> None:
         ("  dpia_reference: DPIA-7", "  dpia_reference: ' '", "privacy.dpia_reference", "at least 1 character"),
         ("  lawful_basis: public task", "  lawful_basis: ''", "privacy.lawful_basis", "at least 1 character"),
         ("category:", "colour: red\ncategory:", "colour", "there is no such key"),
-        ("  folder: /out", "  folder: /out\n  patern: x", "transport.patern", "there is no such key; did you mean pattern?"),
+        (
+            "  folder: /out",
+            "  folder: /out\n  patern: x",
+            "transport.patern",
+            "there is no such key; did you mean pattern?",
+        ),
         ("owner:\n  name: Library systems\n  email: systems@example.ac.uk\n", "", "owner", "Field required"),
         ("  dpia_reference: DPIA-7\n", "", "privacy.dpia_reference", "Field required"),
         ("400", "a while", "privacy.retention_days", "Input should be a valid integer"),
