@@ -1,6 +1,6 @@
 """Why a score is what it is, read from the marts: the score, what each source gave, what was left out, where it goes.
 
-Reads only; what it returns is of one student, and whoever calls it answers for who may see that. No number is made here.
+Reads only; what it returns is of one student, and whoever calls it answers for who may see it. No number is made here.
 """
 
 import math
