@@ -14,8 +14,31 @@
 {# The days just rebuilt are kept until the next run: nightly tests look at these only. #}
 {% macro release_claimed_days() -%}
     delete from ops.rebuilt_day;
-    with claimed as (delete from ops.touched_day where is_claimed returning source_id, day)
+    with claimed as (delete from ops.touched_day where is_claimed returning source_id, day),
+    counted as (
+        insert into ops.day_version as known (source_id, day, version) select source_id, day, 1 from claimed
+        on conflict (source_id, day) do update set version = known.version + 1
+    )
     insert into ops.rebuilt_day (source_id, day) select source_id, day from claimed
+{%- endmacro %}
+
+{# The marts that follow daily_activity: int_day_build says which days are not what they were built from. #}
+{% macro delete_days_to_build(day, by_source=false) -%}
+    {% if is_incremental() %}
+        delete from {{ this }} as old using {{ ref('int_day_build') }} as build
+        where build.mart = '{{ this.identifier }}' and old.{{ day }} = build.day
+            {% if by_source %} and old.source_id = build.source_id {% endif %}
+            and old.{{ day }} >= (select min(day) from {{ ref('int_day_build') }} where mart = '{{ this.identifier }}')
+    {% endif %}
+{%- endmacro %}
+
+{% macro remember_days_built() -%}
+    delete from ops.built_day as old using {{ ref('int_day_build') }} as build
+    where old.mart = '{{ this.identifier }}' and old.mart = build.mart
+        and old.source_id = build.source_id and old.day = build.day;
+    insert into ops.built_day (mart, source_id, day, state)
+    select mart, source_id, day, state from {{ ref('int_day_build') }}
+    where mart = '{{ this.identifier }}' and state is not null
 {%- endmacro %}
 
 {% macro delete_pending_weeks(grain) -%}

@@ -1,0 +1,216 @@
+{{
+    config(
+        tags=['daily'],
+        materialized='incremental',
+        incremental_strategy='append',
+        full_refresh=false,
+        indexes=[{'columns': ['student_id', 'rating_date']}, {'columns': ['rating_date']}],
+        pre_hook=["{{ delete_days_to_build('rating_date') }}", "set local enable_nestloop = off"],
+        post_hook="{{ remember_days_built() }}",
+    )
+}}
+
+with
+
+build as (select * from {{ ref('int_day_build') }}),
+
+source_days as (select * from {{ ref('int_day_source') }}),
+
+students as (select * from {{ ref('int_day_student') }}),
+
+engagement as (select * from {{ ref('int_day_engagement') }}),
+
+parameters as (select * from {{ source('ops', 'scoring_parameter') }}),
+
+peer_levels as (select * from {{ source('ops', 'peer_level') }}),
+
+days as (
+    select day
+    from build
+    where mart = 'daily_rating' and state is not null
+),
+
+covered_days as (
+    select
+        day,
+        bool_and(is_covered) as is_covered_by_all
+    from source_days
+    where weight is not null
+    group by day
+    having bool_or(is_covered)
+),
+
+-- today weighs as many as the window has days, the oldest day 1
+windows as (
+    select
+        days.day,
+        lengths.window_days,
+        count(*)::smallint as covered_days,
+        (count(*) filter (where covered_days.is_covered_by_all))::smallint as fully_covered_days,
+        sum(lengths.window_days - (days.day - covered_days.day)) as total_weight
+    from days
+    cross join (
+        select full_time_days as window_days from parameters
+        union
+        select part_time_days as window_days from parameters
+    ) as lengths
+    inner join covered_days
+        on days.day >= covered_days.day and days.day < covered_days.day + lengths.window_days
+    group by days.day, lengths.window_days
+),
+
+-- one day at a time (all other joins are by hash: no planner knows how many groups a day has); whole billionths, whose sums are exact in any order
+sums as (
+    select
+        windows.day,
+        windows.window_days,
+        totals.*
+    from windows
+    cross join lateral (
+        select
+            engagement.student_id,
+            sum((engagement.engagement * (windows.window_days - (windows.day - engagement.day)))::double precision) as total
+        from engagement
+        where
+            engagement.day between windows.day - windows.window_days + 1 and windows.day
+            and engagement.day in (select covered_days.day from covered_days)
+        group by engagement.student_id
+    ) as totals
+),
+
+rated as (
+    select
+        students.day,
+        students.student_id,
+        students.profile,
+        windows.window_days,
+        windows.covered_days,
+        windows.fully_covered_days,
+        round((coalesce(sums.total, 0) / windows.total_weight)::numeric / 1000000000, 9)::double precision as engagement
+    from students
+    inner join windows on students.day = windows.day and students.window_days = windows.window_days
+    left join sums
+        on
+            students.day = sums.day
+            and students.window_days = sums.window_days
+            and students.student_id = sums.student_id
+),
+
+profiles as (
+    select
+        day,
+        profile,
+        count(*) as students
+    from rated
+    group by day, profile
+),
+
+-- beyond the coarsest level all are compared with all
+levels as (
+    select
+        position,
+        peer_level,
+        attributes
+    from peer_levels
+    where peer_set = 'published'
+    union all
+    select
+        2147483647 as position,
+        'institution' as peer_level,
+        '{}' as attributes
+),
+
+-- a level at which one of the student's attributes is unknown is skipped
+peer_groups as (
+    select
+        shapes.profile,
+        levels.position,
+        levels.peer_level,
+        coalesce(string_agg(values_of.value, ' / ' order by keys.place), 'institution') as peer_group
+    from (select distinct profile from profiles) as shapes
+    cross join levels
+    left join lateral unnest(levels.attributes) with ordinality as keys (attribute, place) on true
+    left join lateral (
+        select shapes.profile[array_position(array['{{ daily_attributes() | join("', '") }}'], keys.attribute)] as value
+    ) as values_of on true
+    group by shapes.profile, levels.position, levels.peer_level
+    having count(keys.attribute) = count(values_of.value)
+),
+
+-- numbers, for they join and sort faster than names
+sizes as (
+    select
+        profiles.day,
+        profiles.profile,
+        peer_groups.position,
+        peer_groups.peer_level,
+        peer_groups.peer_group,
+        sum(profiles.students) over (partition by profiles.day, peer_groups.position, peer_groups.peer_group) as students,
+        dense_rank() over (order by profiles.day, peer_groups.position, peer_groups.peer_group) as group_number
+    from profiles
+    inner join peer_groups on profiles.profile = peer_groups.profile
+),
+
+own as (
+    select distinct on (sizes.day, sizes.profile) sizes.*
+    from sizes
+    cross join parameters
+    where sizes.students >= parameters.min_group_size or sizes.position = 2147483647
+    order by sizes.day asc, sizes.profile asc, sizes.position asc
+),
+
+-- everybody in a group that somebody is compared in, also those who are compared at a finer level
+medians as (
+    select
+        sizes.group_number,
+        percentile_cont(0.5) within group (order by rated.engagement) as median
+    from rated
+    inner join sizes on rated.day = sizes.day and rated.profile = sizes.profile
+    where rated.engagement > 0 and sizes.group_number in (select own.group_number from own)
+    group by sizes.group_number
+),
+
+compared_with as (
+    select
+        own.*,
+        medians.median
+    from own
+    left join medians on own.group_number = medians.group_number
+),
+
+relative as (
+    select
+        rated.*,
+        compared_with.peer_level,
+        compared_with.peer_group,
+        case when rated.engagement > 0 then round((rated.engagement / compared_with.median)::numeric, 9) else 0 end
+            ::double precision as relative
+    from rated
+    inner join compared_with on rated.day = compared_with.day and rated.profile = compared_with.profile
+),
+
+final as (
+    select
+        relative.student_id,
+        relative.day as rating_date,
+        (
+            case when relative.engagement > 0 then 1 + width_bucket(relative.relative, parameters.rating_cuts) else 0 end
+        )::smallint as rating,
+        case
+            when relative.engagement = 0 then 'Inactive'
+            else (array['Very Low', 'Low', 'Active', 'High', 'Very High'])[
+                1 + width_bucket(relative.relative, parameters.rating_cuts)
+            ]
+        end as rating_label,
+        relative.engagement,
+        relative.relative,
+        relative.window_days::smallint as window_days,
+        relative.covered_days,
+        relative.fully_covered_days,
+        relative.peer_level,
+        relative.peer_group
+    from relative
+    cross join parameters
+)
+
+select * from final

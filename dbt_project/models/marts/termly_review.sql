@@ -1,0 +1,235 @@
+{{ config(tags=['daily']) }}
+
+with
+
+students as (select * from {{ ref('student') }}),
+
+calendar as (select * from {{ ref('stg_feeds__term_calendar') }}),
+
+exemptions as (select * from {{ ref('int_exemption') }}),
+
+activity_windows as (select * from {{ ref('activity_windows') }}),
+
+daily_activity as (select * from {{ ref('daily_activity') }}),
+
+coverage as (select * from {{ source('ops', 'coverage') }}),
+
+scored_sources as (select * from {{ ref('stg_ops__scored_source') }}),
+
+parameters as (
+    select
+        *,
+        (as_of at time zone time_zone)::date - 1 as last_day
+    from {{ source('ops', 'scoring_parameter') }}
+),
+
+snapshots as (
+    select
+        source_id,
+        max(as_of_date) as as_of_date
+    from calendar
+    group by source_id
+),
+
+studies as (
+    select distinct
+        programme_code,
+        cohort
+    from students
+    where as_of_date is not null
+),
+
+-- the days of teaching of a study in a term that are over, the latest numbered 1
+teaching_days as (
+    select
+        distinct_days.*,
+        row_number() over (
+            partition by distinct_days.programme_code, distinct_days.cohort, distinct_days.term_code
+            order by distinct_days.day desc
+        ) as days_back
+    from (
+        select distinct
+            studies.programme_code,
+            studies.cohort,
+            calendar.term_code,
+            days.day::date as day
+        from calendar
+        inner join snapshots on calendar.source_id = snapshots.source_id and calendar.as_of_date = snapshots.as_of_date
+        inner join studies
+            on
+                coalesce(calendar.programme_code, studies.programme_code, '') = coalesce(studies.programme_code, '')
+                and coalesce(calendar.cohort, studies.cohort, '') = coalesce(studies.cohort, '')
+        cross join parameters
+        cross join
+            generate_series(
+                calendar.starts_on::timestamp, least(calendar.ends_on, parameters.last_day)::timestamp, interval '1 day'
+            ) as days (day)
+        where calendar.kind = 'teaching'
+    ) as distinct_days
+),
+
+-- the last review_after_days of them are what is judged
+spans as (
+    select
+        teaching_days.programme_code,
+        teaching_days.cohort,
+        teaching_days.term_code,
+        max(teaching_days.day) as reviewed_until,
+        min(teaching_days.day) as silent_from,
+        count(*) >= min(parameters.review_after_days) as is_long_enough
+    from teaching_days
+    cross join parameters
+    where teaching_days.days_back <= parameters.review_after_days
+    group by teaching_days.programme_code, teaching_days.cohort, teaching_days.term_code
+),
+
+-- each source that counts and was enabled on a day judged, and was not complete on it
+gaps as (
+    select
+        spans.programme_code,
+        spans.cohort,
+        spans.term_code,
+        string_agg(distinct scored_sources.source_id, ', ' order by scored_sources.source_id) as sources
+    from spans
+    inner join teaching_days
+        on
+            spans.term_code = teaching_days.term_code
+            and spans.programme_code is not distinct from teaching_days.programme_code
+            and spans.cohort is not distinct from teaching_days.cohort
+            and spans.silent_from <= teaching_days.day
+    inner join scored_sources
+        on
+            teaching_days.day >= coalesce(scored_sources.enabled_from, '-infinity')
+            and teaching_days.day < coalesce(scored_sources.disabled_from, 'infinity')
+    left join coverage
+        on scored_sources.source_id = coverage.source_id and teaching_days.day = coverage.day and coverage.is_complete
+    where coverage.source_id is null
+    group by spans.programme_code, spans.cohort, spans.term_code
+),
+
+reviewed as (
+    select
+        students.student_id,
+        students.status,
+        spans.term_code,
+        spans.reviewed_until,
+        spans.silent_from,
+        spans.is_long_enough,
+        gaps.sources as incomplete_sources
+    from students
+    inner join spans
+        on students.programme_code is not distinct from spans.programme_code and students.cohort is not distinct from spans.cohort
+    left join gaps
+        on
+            spans.term_code = gaps.term_code
+            and spans.programme_code is not distinct from gaps.programme_code
+            and spans.cohort is not distinct from gaps.cohort
+    where students.as_of_date is not null
+),
+
+-- who was enrolled on the day has it in the windows; of others it is looked up
+seen as (
+    select
+        reviewed.student_id,
+        reviewed.term_code,
+        windows.source_id,
+        windows.activity_date - windows.days_since_last as last_date
+    from reviewed
+    inner join activity_windows as windows
+        on reviewed.student_id = windows.student_id and reviewed.reviewed_until = windows.activity_date
+    union
+    select
+        reviewed.student_id,
+        reviewed.term_code,
+        daily_activity.source_id,
+        max(daily_activity.activity_date) as last_date
+    from reviewed
+    inner join daily_activity
+        on
+            reviewed.student_id = daily_activity.student_id
+            and reviewed.reviewed_until >= daily_activity.activity_date
+            and daily_activity.interactions > 0
+    where not exists (
+        select windows.student_id
+        from activity_windows as windows
+        where windows.student_id = reviewed.student_id and windows.activity_date = reviewed.reviewed_until
+    )
+    group by reviewed.student_id, reviewed.term_code, daily_activity.source_id
+),
+
+last_seen as (
+    select
+        student_id,
+        term_code,
+        max(last_date) as last_date,
+        jsonb_object_agg(source_id, last_date order by source_id) filter (where last_date is not null) as last_seen
+    from seen
+    group by student_id, term_code
+),
+
+last_times as (
+    select
+        last_seen.student_id,
+        last_seen.term_code,
+        max(daily_activity.last_at) as last_at
+    from last_seen
+    inner join daily_activity
+        on last_seen.student_id = daily_activity.student_id and last_seen.last_date = daily_activity.activity_date
+    group by last_seen.student_id, last_seen.term_code
+),
+
+exempt as (
+    select distinct exemptions.student_id
+    from exemptions
+    cross join parameters
+    where parameters.last_day + 1 between exemptions.starts_on and exemptions.ends_on
+),
+
+judged as (
+    select
+        reviewed.*,
+        last_seen.last_date,
+        last_times.last_at,
+        coalesce(last_seen.last_seen, '{}') as last_seen,
+        exempt.student_id is not null as is_exempt,
+        reviewed.incomplete_sources is null as complete,
+        coalesce(last_seen.last_date >= reviewed.silent_from, false) as is_seen,
+        exists (
+            select windows.student_id
+            from activity_windows as windows
+            where windows.student_id = reviewed.student_id and windows.activity_date = reviewed.silent_from
+        ) as was_active
+    from reviewed
+    left join last_seen on reviewed.student_id = last_seen.student_id and reviewed.term_code = last_seen.term_code
+    left join last_times on reviewed.student_id = last_times.student_id and reviewed.term_code = last_times.term_code
+    left join exempt on reviewed.student_id = exempt.student_id
+),
+
+final as (
+    select
+        judged.student_id,
+        judged.term_code,
+        judged.status,
+        judged.reviewed_until,
+        judged.last_at as last_seen_at,
+        judged.last_date as last_seen_date,
+        judged.last_seen,
+        judged.reviewed_until - judged.last_date as days_since_last_seen,
+        judged.complete,
+        judged.status = 'active' and not judged.is_exempt and not judged.is_seen and judged.is_long_enough
+        and judged.was_active and judged.complete as is_candidate,
+        case
+            when judged.status <> 'active' then 'not active: ' || judged.status
+            when judged.is_exempt then 'exempt at present'
+            when judged.is_seen then 'seen ' || judged.reviewed_until - judged.last_date || ' days before'
+            when not judged.is_long_enough then 'the term has had fewer than ' || parameters.review_after_days || ' days of teaching'
+            when not judged.was_active then 'not active on all of the last ' || parameters.review_after_days || ' days of teaching'
+            when not judged.complete then 'not seen, but not every source was complete: ' || judged.incomplete_sources
+            else
+                'nothing from any source on the last ' || parameters.review_after_days || ' days of teaching, with every source complete'
+        end as why
+    from judged
+    cross join parameters
+)
+
+select * from final
