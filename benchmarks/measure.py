@@ -30,7 +30,7 @@ _MODELS = {
     "weekly_score_source": "explanation",
 }
 """Which stage a model belongs to; an intermediate one to the first of _INTERMEDIATE that its name begins with."""
-_INTERMEDIATE = {"int_rating": "daily rating", "int_daily": "daily rating", "int_window": "activity windows"}
+_INTERMEDIATE = {"int_day_engagement": "daily rating", "int_day_": "activity windows", "int_student_trace": "trends"}
 _WRITTEN = "9999-01-01"
 
 
@@ -98,9 +98,9 @@ def measure(installation: Installation) -> dict[str, Any]:
     return {"students": size.students, "days": size.days, "events": events, **found}
 
 
-def measure_empty(server: str, folder: Path, in_process: bool) -> dict[str, Any]:
+def measure_empty(server: str, folder: Path) -> dict[str, Any]:
     """Return what production.py measured of a night that brings the same files without a row in them."""
-    with installed(server, folder, "benchmark_empty", Size(1, 7, 0), in_process) as installation:
+    with installed(server, folder, "benchmark_empty", Size(1, 7, 0)) as installation:
         installation.deliver(installation.url, [installation.size.night])
         report = installation.run(installation.size.night)
         with connect(installation.url) as connection:

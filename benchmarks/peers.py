@@ -41,7 +41,7 @@ def load_with_dlt(url: str, folder: Path) -> None:
     def resource_of(feed: Path) -> Any:
         def tables() -> Iterator[Any]:
             for path in sorted(feed.glob("*.csv")):
-                yield csv.read_csv(path)
+                yield csv.read_csv(path, convert_options=csv.ConvertOptions(column_types={"user": "string"}))
 
         return dlt.resource(tables, name=feed.name, write_disposition="append")
 
@@ -87,7 +87,7 @@ def score_with_pandas(daily: Any, students: Any) -> Any:
     for week in weeks:
         metrics = pd.DataFrame(index=students.index)
         for source in WEIGHTS:
-            one = sums.loc[(week, source)].reindex(students.index)
+            one = parts[week, source].reindex(students.index)
             if source == "attendance":
                 metrics[source] = (one["attended"] + 0.5) / (one["expected"].where(one["expected"] > 0) + 1)
             else:

@@ -28,7 +28,7 @@ def page(found: Found) -> str:
         " and the week that it ends. Seconds of work in the warehouse; notifications do not exist yet.",
         _stages(main),
         "## A night as Dagster executes it",
-        _night(main["night"], found["empty"]),
+        _night(main["night"], found.get("empty")),
         "## Beside others",
         _peers(found),
         "## Growth",
@@ -63,18 +63,20 @@ def _stages(main: Found) -> str:
     return _table(["", "night: floor", "ours", "ratio", "term: floor", "ours", "ratio"], rows)
 
 
-def _night(night: Found, empty: Found) -> str:
-    whole, nothing, ours = night["run"]["seconds"], empty["seconds"], work(night)["ours"]
-    aim = ours + 2 * nothing
-    is_met = "" if whole <= aim else "**not met**: "
-    said = (
-        f"The run took {_time(whole)}, of which the stages above are {_time(ours)}; the same run over files without a"
-        f" row took {_time(nothing)}. The aim, that work and twice the empty run, is {_time(aim)}: {is_met}the night is"
-        f" {whole / aim:.2f} of it. Where the seconds go:"
-    )
-    parts = [spent(run) for run in (night["run"], empty)]
+def _night(night: Found, empty: Found | None) -> str:
+    whole, ours = night["run"]["seconds"], work(night)["ours"]
+    said = f"The run took {_time(whole)}, of which the stages above are {_time(ours)}."
+    if empty:
+        aim = ours + 2 * empty["seconds"]
+        said += (
+            f" The same run over files without a row took {_time(empty['seconds'])}. The aim, that work and twice the"
+            f" empty run, is {_time(aim)}{'' if whole <= aim else ' and not met'}: the night is {whole / aim:.2f} of it."
+        )
+    runs = {"night": night["run"]} | ({"empty": empty} if empty else {})
+    parts = [spent(run) for run in runs.values()]
     rows = [[name, *(_time(one[name]) for one in parts)] for name in parts[0]]
-    return f"{said}\n\n" + _table(["", "night", "empty"], [*rows, ["**the run**", _time(whole), _time(nothing)]])
+    rows.append(["**the run**", *(_time(run["seconds"]) for run in runs.values())])
+    return f"{said} Where the seconds go:\n\n" + _table(["", *runs], rows)
 
 
 def spent(run: Found) -> dict[str, float]:
