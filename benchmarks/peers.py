@@ -76,11 +76,11 @@ def score_with_pandas(daily: Any, students: Any) -> Any:
 
     daily, students = daily.to_pandas(), students.to_pandas().set_index("student_id")
     days = pd.to_datetime(daily["activity_date"])
-    daily["week"] = days - pd.to_timedelta(days.dt.weekday, unit="D")
+    daily["week"] = days - pd.to_timedelta(days.dt.day_of_week, unit="D")
     daily = daily[daily["week"] > days.min()]  # the week of the first Sunday is not one of the term
-    sums = daily.groupby(["week", "source_id", "student_id"], sort=False)[
-        ["interactions", "expected", "attended"]
-    ].sum()
+    by = daily.groupby(["week", "source_id", "student_id"], sort=False)
+    sums = by[["interactions", "expected", "attended"]].sum()
+    parts = {key: one.droplevel([0, 1]) for key, one in sums.groupby(level=[0, 1], sort=False)}
     weeks = sorted(daily["week"].unique())
     history: list[Any] = []
     scored = []

@@ -70,7 +70,7 @@ def _night(night: Found, empty: Found | None) -> str:
         aim = ours + 2 * empty["seconds"]
         said += (
             f" The same run over files without a row took {_time(empty['seconds'])}. The aim, that work and twice the"
-            f" empty run, is {_time(aim)}{'' if whole <= aim else ' and not met'}: the night is {whole / aim:.2f} of it."
+            f" empty run, is {_time(aim)}{'' if whole <= aim else ', not met'}: the night is {whole / aim:.2f} of it."
         )
     runs = {"night": night["run"]} | ({"empty": empty} if empty else {})
     parts = [spent(run) for run in runs.values()]
