@@ -9,7 +9,6 @@ import io
 import json
 import math
 import os
-import resource
 import sys
 import tempfile
 import time
@@ -206,7 +205,8 @@ def main() -> None:
         found = {"pandas": score_with_pandas, "duckdb": score_with_duckdb}[given.what](daily, students)
         said["seconds"] = time.perf_counter() - began - said["reading"]
         said["scores"] = compare(found, read(given.url, _SCORES))
-    said["memory"] = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    status = Path("/proc/self/status").read_text().splitlines()  # getrusage would count what our starter had
+    said["memory"] = 1024 * int(next(line.split()[1] for line in status if "VmHWM" in line))
     json.dump(said, sys.stdout)
 
 

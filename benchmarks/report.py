@@ -85,7 +85,7 @@ def spent(run: Found) -> dict[str, float]:
     gate = sum(parts.get(stage, 0) for stage in GATE)
     models, tests = (sum(run[kind].values()) for kind in ("models", "tests"))
     # Two nodes at a time: their seconds are told in proportion, so that all adds up.
-    share = min(1.0, parts["dbt"] / (models + tests))
+    share = min(1.0, (parts["dbt"] - parts["dbt manifest"]) / (models + tests))
     found = {
         "start, import Dagster": spans["import dagster"],
         "definitions, instance": spans["definitions"] + spans["instance"],
