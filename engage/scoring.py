@@ -15,7 +15,14 @@ from engage import source_values as values
 from engage.strict import ConfigurationError, Strict, explain, read_yaml
 
 RosterAttribute = Literal[
-    "programme_code", "faculty_code", "year_of_study", "mode", "entry_band", "cohort", "campus_residence"
+    "programme_code",
+    "faculty_code",
+    "year_of_study",
+    "mode",
+    "entry_band",
+    "cohort",
+    "campus_residence",
+    "tutor_id",
 ]
 
 # Reads a folder of hundreds of files.

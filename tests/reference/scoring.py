@@ -7,7 +7,7 @@ changes it here first.
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from statistics import NormalDist, fmean, pstdev
 
@@ -32,6 +32,7 @@ __all__ = [
     "Source",
     "Teaching",
     "University",
+    "peer_set_scores",
     "weekly_scores",
 ]
 
@@ -59,6 +60,14 @@ class Score:
 def weekly_scores(university: University, weeks: Iterable[date]) -> dict[tuple[str, date], Score]:
     """Return the score of every eligible student in every week (named by its Monday)."""
     return {(student, week): score for week in weeks for student, score in _scores(university, week).items()}
+
+
+def peer_set_scores(university: University, weeks: Iterable[date]) -> dict[str, dict[tuple[str, date], Score]]:
+    """Return by name of each other peer set what `weekly_scores` would be if scores were published by that set."""
+    by_set = {
+        name: replace(university.parameters, peer_levels=s) for name, s in university.parameters.peer_sets.items()
+    }
+    return {name: weekly_scores(replace(university, parameters=p), weeks) for name, p in by_set.items()}
 
 
 def _scores(university: University, week: date) -> dict[str, Score]:

@@ -30,6 +30,8 @@ class Parameters:
     missing: str = "exclude"
     max_imputed_weeks: int = 2
     degraded_weeks: int = 3
+    peer_sets: dict[str, list[tuple[str, list[str]]]] = field(default_factory=dict)
+    """Other levels to compare by, side by side and each by itself."""
 
 
 @dataclass(frozen=True)
@@ -215,8 +217,8 @@ class University:
     def metric(self, student: str, week: date, source: Source) -> float | None:
         interactions, expected, attended = self.weekly.get((student, week, source.source_id), (0, 0, 0))
         if source.record == "attendance":
-            return (attended + 0.5) / (expected + 1) if expected else None
-        return math.log(1 + interactions)
+            return round((attended + 0.5) / (expected + 1), 7) if expected else None
+        return round(math.log(1 + interactions), 7)
 
     def smoothed(self, student: str, week: date, source: Source) -> float | None:
         """Return Y of scoring.md, None where there is none."""
@@ -233,7 +235,7 @@ class University:
                 if metric is not None:
                     total += weight * metric
                     weights += weight
-        return total / weights if weights else None
+        return round(total / weights, 7) if weights else None
 
 
 def sunday(week: date) -> date:

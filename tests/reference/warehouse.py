@@ -11,6 +11,7 @@ from psycopg.rows import class_row, dict_row
 from tests.reference.scoring import Activity, Enrolment, Exemption, Parameters, Source, Teaching, University
 
 ATTRIBUTES = ["programme_code", "faculty_code", "year_of_study", "mode", "entry_band", "cohort", "campus_residence"]
+ATTRIBUTES += ["tutor_id"]
 
 
 def read(connection: psycopg.Connection[Any]) -> University:
@@ -18,7 +19,9 @@ def read(connection: psycopg.Connection[Any]) -> University:
     given = connection.cursor(row_factory=dict_row).execute("select * from ops.scoring_parameter").fetchone()
     assert given is not None, "the warehouse has no configuration"
     constants = {name: given[name] for name in Parameters.__dataclass_fields__ if name in given}
-    levels = connection.execute("select peer_level, attributes from ops.peer_level order by position").fetchall()
+    levels = connection.execute(
+        "select peer_level, attributes from ops.peer_level where peer_set = 'published' order by position"
+    ).fetchall()
     weights = connection.execute("select category, weight from ops.category_weight").fetchall()
     calendar = connection.cursor(row_factory=class_row(Teaching)).execute(
         "select starts_on, ends_on, programme_code, cohort from raw.term_calendar as c where kind = 'teaching' "

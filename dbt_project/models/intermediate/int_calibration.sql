@@ -6,32 +6,27 @@ parameters as (select * from {{ source('ops', 'scoring_parameter') }}),
 
 ties as (
     select
-        week_start,
-        position,
-        peer_group,
+        group_id,
         composite,
-        count(*) as ties
+        count(*)::integer as ties
     from composites
-    group by week_start, position, peer_group, composite
+    group by group_id, composite
 ),
 
 ranked as (
     select
         *,
-        sum(ties) over (
-            partition by week_start, position, peer_group
-            order by composite
-        ) - (ties - 1) / 2.0 as midrank,
+        sum(ties) over (partition by group_id order by composite) - (ties - 1) / 2.0::double precision as midrank,
         sum(ties) over peers as n,
         count(*) over peers = 1 as has_no_variation
     from ties
-    window peers as (partition by week_start, position, peer_group)
+    window peers as (partition by group_id)
 ),
 
 shares as (
     select
         *,
-        ((midrank - 0.5) / n)::double precision as u
+        (midrank - 0.5) / n as u
     from ranked
 ),
 
@@ -54,18 +49,23 @@ uncentred as (
     cross join parameters
 ),
 
--- exact sums: the order of rows changes no bit
+-- in whole units of 1e-12: the order of rows changes no bit
+counted as (
+    select
+        group_id,
+        ties,
+        n,
+        (value * 1e12::double precision)::bigint as units
+    from uncentred
+),
+
 moments as (
     select
-        week_start,
-        position,
-        peer_group,
-        (sum(ties * value::numeric) / sum(ties))::double precision as mean_value,
-        sqrt(
-            (sum(ties) * sum(ties * value::numeric * value::numeric) - sum(ties * value::numeric) ^ 2)::double precision
-        ) / sum(ties) as sd_value
-    from uncentred
-    group by week_start, position, peer_group
+        group_id,
+        sum(ties * units) / max(n) as mean_units,
+        sqrt((max(n) * sum(ties * units::numeric * units) - sum(ties * units) ^ 2)::double precision) / max(n) as sd_units
+    from counted
+    group by group_id
 ),
 
 calibrated as (
@@ -73,23 +73,18 @@ calibrated as (
         uncentred.*,
         case
             when uncentred.has_no_variation then 0
-            when parameters.calibration = 'normal_scores' then uncentred.value - moments.mean_value
-            else (uncentred.value - moments.mean_value) / moments.sd_value
+            when parameters.calibration = 'normal_scores'
+                then uncentred.value - (moments.mean_units / 1e12)::double precision
+            else (uncentred.value - (moments.mean_units / 1e12)::double precision) / (moments.sd_units / 1e12::double precision)
         end as t
     from uncentred
-    inner join moments
-        on
-            uncentred.week_start = moments.week_start
-            and uncentred.position = moments.position
-            and uncentred.peer_group = moments.peer_group
+    inner join moments on uncentred.group_id = moments.group_id
     cross join parameters
 ),
 
 final as (
     select
-        week_start,
-        position,
-        peer_group,
+        group_id,
         composite,
         has_no_variation,
         t,

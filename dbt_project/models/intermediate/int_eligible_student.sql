@@ -1,3 +1,5 @@
+{{ config(pre_hook="set local enable_nestloop = off") }}
+
 with
 
 student_weeks as (select * from {{ ref('int_student_week') }}),
@@ -5,6 +7,8 @@ student_weeks as (select * from {{ ref('int_student_week') }}),
 exemptions as (select * from {{ ref('int_exemption') }}),
 
 parameters as (select * from {{ source('ops', 'scoring_parameter') }}),
+
+peer_levels as (select * from {{ source('ops', 'peer_level') }}),
 
 teaching_weeks as (select * from {{ ref('int_teaching_week') }}),
 
@@ -45,13 +49,26 @@ taught as (
             and teaching_weeks.cohort in ('', studies.cohort)
 ),
 
-final as (
+-- attributes that no level asks for are left out, so that few profiles remain
+asked as (
+    select
+        {%- for attribute in roster_attributes() %}
+        coalesce(bool_or('{{ attribute }}' = any(attributes)), false) as {{ attribute }}{{ "," if not loop.last }}
+        {%- endfor %}
+    from peer_levels
+),
+
+eligible as (
     select
         student_weeks.week_start,
         student_weeks.student_id,
-        student_weeks.attributes,
         taught.programme_code as teaching_programme,
-        taught.cohort as teaching_cohort
+        taught.cohort as teaching_cohort,
+        array[
+            {%- for attribute in roster_attributes() %}
+            case when asked.{{ attribute }} then student_weeks.{{ attribute }} end{{ "," if not loop.last }}
+            {%- endfor %}
+        ] as attributes
     from student_weeks
     inner join taught
         on
@@ -61,9 +78,32 @@ final as (
     left join exempt_days
         on student_weeks.week_start = exempt_days.week_start and student_weeks.student_id = exempt_days.student_id
     cross join parameters
+    cross join asked
     where
         student_weeks.is_active
         and 7 - bit_count((student_weeks.days_away | coalesce(exempt_days.days, 0))::bit(7)) >= parameters.min_eligible_days
+),
+
+distinct_attributes as (select distinct attributes from eligible),
+
+profiles as (
+    select
+        attributes,
+        attributes::text as attributes_text,
+        (row_number() over (order by attributes))::integer as profile_id
+    from distinct_attributes
+),
+
+final as (
+    select
+        eligible.week_start,
+        eligible.student_id,
+        eligible.teaching_programme,
+        eligible.teaching_cohort,
+        profiles.profile_id,
+        profiles.attributes_text as attributes
+    from eligible
+    inner join profiles on eligible.attributes = profiles.attributes
 )
 
 select * from final

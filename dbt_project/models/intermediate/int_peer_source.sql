@@ -1,61 +1,102 @@
 with
 
-members as (select * from {{ ref('int_peer_member') }}),
+peer_groups as (select * from {{ ref('int_peer_group') }}),
 
 metrics as (select * from {{ ref('int_smoothed_metric') }}),
 
 sources as (select * from {{ ref('stg_ops__scored_source') }}),
 
--- exact sums: the order of rows changes no bit
+-- each student once, however many groups count them
+profile_sums as (
+    select
+        week_start,
+        profile_id,
+        chunk
+        {%- for k in slots() %},
+        count(metric_{{ k }}) as n_{{ k }},
+        sum(metric_{{ k }}) as sum_{{ k }},
+        sum(metric_{{ k }}::bigint * metric_{{ k }}) as squares_{{ k }}
+        {%- endfor %}
+    from metrics
+    group by week_start, profile_id, chunk
+),
+
+sums as (
+    select
+        profile_sums.week_start,
+        profile_sums.profile_id,
+        sources.source_id,
+        {%- for name in ["n", "sum", "squares"] %}
+        case sources.slot {%- for k in slots() %} when {{ k }} then profile_sums.{{ name }}_{{ k }} {%- endfor %} end as {{ name }}{{ "," if not loop.last }}
+        {%- endfor %}
+    from profile_sums
+    inner join sources on profile_sums.chunk = sources.chunk
+),
+
+-- whole numbers: the order of rows changes no bit
+totals as (
+    select
+        peer_groups.group_id,
+        sums.source_id,
+        sum(sums.n) as n,
+        sum(sums.sum) as sum,
+        sum(sums.squares) as squares
+    from sums
+    inner join peer_groups on sums.week_start = peer_groups.week_start and sums.profile_id = peer_groups.profile_id
+    where peer_groups.is_sufficient and sums.n > 0
+    group by peer_groups.group_id, sums.source_id
+),
+
 moments as (
     select
-        members.week_start,
-        members.position,
-        members.peer_group,
-        metrics.source_id,
-        avg(metrics.metric::numeric)::double precision as metric_mean,
-        stddev_pop(metrics.metric::numeric)::double precision as metric_sd
-    from members
-    inner join metrics on members.week_start = metrics.week_start and members.student_id = metrics.student_id
-    where members.is_sufficient
-    group by members.week_start, members.position, members.peer_group, metrics.source_id
+        group_id,
+        source_id,
+        (sum / n)::double precision / {{ metric_unit() }} as metric_mean,
+        sqrt((n * squares - sum * sum)::double precision) / n::double precision / {{ metric_unit() }} as metric_sd
+    from totals
 ),
 
 varying as (
     select
         *,
         metric_sd >= 1e-9 as is_counted,
-        bool_or(metric_sd >= 1e-9) over (partition by week_start, position, peer_group) as has_variation
+        bool_or(metric_sd >= 1e-9) over (partition by group_id) as has_variation
     from moments
 ),
 
--- where nothing varies all are equal, and the weights are those of the sources with data
-considered as (
-    select
-        varying.*,
-        sources.category,
-        sources.category_weight,
-        sources.source_weight
-    from varying
-    inner join sources on varying.source_id = sources.source_id
-    where varying.is_counted or not varying.has_variation
+groups as (
+    select distinct
+        week_start,
+        group_id,
+        peer_set,
+        position,
+        peer_group
+    from peer_groups
 ),
 
+-- where nothing varies all are equal, and the weights are those of the sources with data
 final as (
     select
-        week_start,
-        position,
-        peer_group,
-        source_id,
-        category,
-        metric_mean,
-        metric_sd,
-        is_counted,
+        groups.week_start,
+        groups.peer_set,
+        groups.position,
+        groups.peer_group,
+        groups.group_id,
+        varying.source_id,
+        sources.category,
+        sources.chunk,
+        sources.slot,
+        varying.metric_mean,
+        varying.metric_sd,
+        varying.is_counted,
         (
-            category_weight * source_weight
-            / sum(source_weight::numeric) over (partition by week_start, position, peer_group, category)
+            sources.category_weight * sources.source_weight
+            / sum(sources.source_weight::numeric) over (partition by varying.group_id, sources.category)
         )::double precision as weight
-    from considered
+    from varying
+    inner join groups on varying.group_id = groups.group_id
+    inner join sources on varying.source_id = sources.source_id
+    where varying.is_counted or not varying.has_variation
 )
 
 select * from final

@@ -10,44 +10,89 @@ parameters as (select * from {{ source('ops', 'scoring_parameter') }}),
 
 source_weeks as (select * from {{ ref('int_source_week') }}),
 
+sources as (select * from {{ ref('stg_ops__scored_source') }}),
+
 week_lags as (select * from {{ ref('int_week_lag') }}),
 
--- exact sums: the order of rows changes no bit
-means as (
+-- whole numbers below 2^53: their sums are exact, the order of rows changes no bit
+lags as (
     select
-        week_lags.scored_week as week_start,
-        metrics.student_id,
-        metrics.source_id,
-        (
-            sum((week_lags.lag_weight * metrics.metric)::numeric) / sum(week_lags.lag_weight::numeric)
-        )::double precision as metric
+        scored_week,
+        week_start,
+        lag_weight / max(lag_weight) over () as lag_weight,
+        round(lag_weight / max(lag_weight) over () * 2 ^ 48) as lag_units
     from week_lags
-    inner join metrics on week_lags.week_start = metrics.week_start
-    where week_lags.lag_weight > 0
-    group by week_lags.scored_week, metrics.student_id, metrics.source_id
+    where lag_weight > 0
 ),
 
-final as (
+totals as (
     select
-        means.week_start,
-        means.student_id,
-        means.source_id,
-        means.metric,
-        source_weeks.is_missing as is_imputed
-    from means
-    inner join eligible on means.week_start = eligible.week_start and means.student_id = eligible.student_id
-    inner join source_weeks on means.week_start = source_weeks.week_start and means.source_id = source_weeks.source_id
+        lags.scored_week as week_start,
+        metrics.student_id,
+        metrics.chunk
+        {%- for k in slots() %},
+        sum(round(lags.lag_weight * metrics.metric_{{ k }} * 2 ^ 20)) as total_{{ k }},
+        sum(lags.lag_units) filter (where metrics.metric_{{ k }} is not null) as units_{{ k }}
+        {%- endfor %}
+    from lags
+    inner join metrics on lags.week_start = metrics.week_start
+    group by lags.scored_week, metrics.student_id, metrics.chunk
+),
+
+studies as (
+    select distinct
+        week_start,
+        teaching_programme,
+        teaching_cohort
+    from eligible
+),
+
+-- which sources may be used in the week itself, and whose earlier weeks stand in for one that is missing
+allowed as (
+    select
+        studies.week_start,
+        studies.teaching_programme,
+        studies.teaching_cohort,
+        sources.chunk
+        {%- for k in slots() %},
+        coalesce(bool_or(sources.slot = {{ k }}), false) as is_allowed_{{ k }}
+        {%- endfor %}
+    from studies
+    inner join source_weeks on studies.week_start = source_weeks.week_start
+    inner join sources on source_weeks.source_id = sources.source_id
     cross join parameters
     left join missing_runs
         on
             source_weeks.is_missing
-            and means.week_start = missing_runs.week_start
-            and means.source_id = missing_runs.source_id
-            and eligible.teaching_programme = missing_runs.teaching_programme
-            and eligible.teaching_cohort = missing_runs.teaching_cohort
+            and source_weeks.week_start = missing_runs.week_start
+            and source_weeks.source_id = missing_runs.source_id
+            and studies.teaching_programme = missing_runs.teaching_programme
+            and studies.teaching_cohort = missing_runs.teaching_cohort
     where
         source_weeks.is_usable
         or (parameters.missing = 'impute' and missing_runs.weeks_missing <= parameters.max_imputed_weeks)
+    group by studies.week_start, studies.teaching_programme, studies.teaching_cohort, sources.chunk
+),
+
+final as (
+    select
+        totals.week_start,
+        totals.student_id,
+        eligible.profile_id,
+        totals.chunk
+        {%- for k in slots() %},
+        case
+            when allowed.is_allowed_{{ k }} then totals.total_{{ k }} / totals.units_{{ k }} * 2 ^ 28
+        end::integer as metric_{{ k }}
+        {%- endfor %}
+    from totals
+    inner join eligible on totals.week_start = eligible.week_start and totals.student_id = eligible.student_id
+    inner join allowed
+        on
+            totals.week_start = allowed.week_start
+            and totals.chunk = allowed.chunk
+            and eligible.teaching_programme = allowed.teaching_programme
+            and eligible.teaching_cohort = allowed.teaching_cohort
 )
 
 select * from final

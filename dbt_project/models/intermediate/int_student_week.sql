@@ -40,7 +40,15 @@ snapshots as materialized (
 periods as (
     select
         snapshots.week_start,
-        enrolments.*,
+        enrolments.source_id,
+        enrolments.row_number,
+        enrolments.student_id,
+        enrolments.status,
+        enrolments.status_from,
+        enrolments.status_to,
+        {%- for attribute in roster_attributes() %}
+        enrolments.{{ attribute }},
+        {%- endfor %}
         greatest(
             0,
             (1 << least(7, greatest(0, enrolments.status_to - snapshots.week_start)))
@@ -52,36 +60,60 @@ periods as (
     where enrolments.status_from <= snapshots.week_start + 6
 ),
 
+-- few have a history; the others need no sorting
+several as (
+    select
+        week_start,
+        student_id
+    from periods
+    group by week_start, student_id
+    having count(*) > 1
+),
+
 -- of two periods that hold on the same day, the one that started later speaks
 ranked as (
     select
-        *,
-        days_held & ~coalesce(bit_or(days_held) over (later rows between unbounded preceding and 1 preceding), 0) as days,
+        periods.*,
+        periods.days_held
+        & ~coalesce(bit_or(periods.days_held) over (later rows between unbounded preceding and 1 preceding), 0) as days,
         row_number() over (
-            partition by week_start, student_id
-            order by status_to > week_start + 6 desc, status_from desc, source_id asc, row_number asc
+            partition by periods.week_start, periods.student_id
+            order by
+                periods.status_to > periods.week_start + 6 desc,
+                periods.status_from desc,
+                periods.source_id asc,
+                periods.row_number asc
         ) as place
     from periods
-    window later as (partition by week_start, student_id order by status_from desc, source_id asc, row_number asc)
+    inner join several on periods.week_start = several.week_start and periods.student_id = several.student_id
+    window
+        later as (
+            partition by periods.week_start, periods.student_id
+            order by periods.status_from desc, periods.source_id asc, periods.row_number asc
+        )
 ),
 
 final as (
     select
+        periods.week_start,
+        periods.student_id,
+        periods.status = 'active' and periods.days_held & 64 > 0 as is_active,
+        case when periods.status in ('suspended', 'placement', 'study_abroad') then periods.days_held else 0 end as days_away
+        {%- for attribute in roster_attributes() %},
+        periods.{{ attribute }}
+        {%- endfor %}
+    from periods
+    left join several on periods.week_start = several.week_start and periods.student_id = several.student_id
+    where several.student_id is null
+    union all
+    select
         week_start,
         student_id,
         bool_or(status = 'active' and days & 64 > 0) as is_active,
-        coalesce(bit_or(days) filter (where status in ('suspended', 'placement', 'study_abroad')), 0) as days_away,
-        max(programme_code) filter (where place = 1) as programme_code,
-        max(cohort) filter (where place = 1) as cohort,
-        jsonb_strip_nulls(jsonb_build_object(
-            'programme_code', max(programme_code) filter (where place = 1),
-            'faculty_code', max(faculty_code) filter (where place = 1),
-            'year_of_study', max(year_of_study) filter (where place = 1),
-            'mode', max(mode) filter (where place = 1),
-            'entry_band', max(entry_band) filter (where place = 1),
-            'cohort', max(cohort) filter (where place = 1),
-            'campus_residence', max(campus_residence) filter (where place = 1)
-        )) as attributes
+        coalesce(bit_or(days) filter (where status in ('suspended', 'placement', 'study_abroad')), 0) as days_away
+        {%- for attribute in roster_attributes() %},
+        max({{ attribute }}) filter (where place = 1) as {{ attribute }}
+        {%- endfor %}
     from ranked
     group by week_start, student_id
 )

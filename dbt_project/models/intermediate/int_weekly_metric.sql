@@ -6,48 +6,65 @@ eligible as (select * from {{ ref('int_eligible_student') }}),
 
 source_weeks as (select * from {{ ref('int_source_week') }}),
 
+sources as (select * from {{ ref('stg_ops__scored_source') }}),
+
 weeks as (select distinct week_start from eligible),
 
+usable as (
+    select
+        source_weeks.week_start,
+        sources.chunk
+        {%- for k in slots() %},
+        coalesce(bool_or(sources.slot = {{ k }}), false) as is_usable_{{ k }},
+        coalesce(bool_or(source_weeks.record = 'attendance') filter (where sources.slot = {{ k }}), false) as is_register_{{ k }}
+        {%- endfor %}
+    from source_weeks
+    inner join sources on source_weeks.source_id = sources.source_id
+    where source_weeks.is_usable
+    group by source_weeks.week_start, sources.chunk
+),
+
+-- sums of whole numbers: exact in double precision, in any order, and without an allocation for each
 weekly_activity as (
     select
         weeks.week_start,
         daily_activity.student_id,
-        daily_activity.source_id,
-        sum(daily_activity.interactions)::double precision as interactions,
-        sum(daily_activity.expected)::double precision as expected,
-        sum(daily_activity.attended)::double precision as attended
+        sources.chunk
+        {%- for k in slots() %},
+        sum(coalesce(daily_activity.attended, daily_activity.interactions)::double precision)
+            filter (where sources.slot = {{ k }}) as done_{{ k }},
+        sum(daily_activity.expected::double precision) filter (where sources.slot = {{ k }}) as expected_{{ k }}
+        {%- endfor %}
     from weeks
     inner join daily_activity
         on
             weeks.week_start <= daily_activity.activity_date
             and weeks.week_start + 7 > daily_activity.activity_date
-    group by weeks.week_start, daily_activity.student_id, daily_activity.source_id
+    inner join sources on daily_activity.source_id = sources.source_id
+    group by weeks.week_start, daily_activity.student_id, sources.chunk
 ),
 
 -- no row of a usable week is zero activity; no row of a register is nothing expected
-metrics as (
+final as (
     select
         eligible.week_start,
         eligible.student_id,
-        source_weeks.source_id,
+        usable.chunk
+        {%- for k in slots() %},
         case
-            when source_weeks.record = 'attendance'
-                then (weekly_activity.attended + 0.5) / (nullif(weekly_activity.expected, 0) + 1)
-            else ln(1 + coalesce(weekly_activity.interactions, 0))
-        end as metric
+            when not usable.is_usable_{{ k }} then null
+            when usable.is_register_{{ k }}
+                then {{ metric_unit() }} * (weekly_activity.done_{{ k }} + 0.5) / (nullif(weekly_activity.expected_{{ k }}, 0) + 1)
+            else {{ metric_unit() }} * ln(1 + coalesce(weekly_activity.done_{{ k }}, 0))
+        end::integer as metric_{{ k }}
+        {%- endfor %}
     from eligible
-    inner join source_weeks on eligible.week_start = source_weeks.week_start and source_weeks.is_usable
+    inner join usable on eligible.week_start = usable.week_start
     left join weekly_activity
         on
             eligible.week_start = weekly_activity.week_start
             and eligible.student_id = weekly_activity.student_id
-            and source_weeks.source_id = weekly_activity.source_id
-),
-
-final as (
-    select *
-    from metrics
-    where metric is not null
+            and usable.chunk = weekly_activity.chunk
 )
 
 select * from final

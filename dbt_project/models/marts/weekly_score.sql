@@ -12,6 +12,7 @@
 
 -- last of all: this turns the weeks from pending to published
 -- depends_on: {{ ref('int_student_trace') }}
+-- depends_on: {{ ref('peer_set_score') }}
 -- depends_on: {{ ref('weekly_score_source') }}
 
 with

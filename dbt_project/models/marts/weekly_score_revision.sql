@@ -17,13 +17,13 @@ composites as (select * from {{ ref('int_peer_composite') }}),
 
 eligible as (select * from {{ ref('int_eligible_student') }}),
 
-members as (select * from {{ ref('int_peer_member') }}),
-
 missing_runs as (select * from {{ ref('int_missing_run') }}),
 
 parameters as (select * from {{ source('ops', 'scoring_parameter') }}),
 
 parts as (select * from {{ ref('weekly_score_part') }}),
+
+peer_groups as (select * from {{ ref('int_peer_group') }}),
 
 publications as (select * from {{ ref('int_publication') }}),
 
@@ -56,13 +56,13 @@ final as (
         publications.revision,
         calibrations.score,
         case
-            when members.is_sufficient is not true then 'insufficient_peers'
+            when peer_groups.is_sufficient is not true then 'insufficient_peers'
             when composites.composite is null then 'insufficient_data'
             else 'scored'
         end as status,
-        members.peer_level,
-        members.peer_group,
-        members.peer_n,
+        peer_groups.peer_level,
+        peer_groups.peer_group,
+        peer_groups.peer_n,
         composites.composite,
         coalesce(used.sources_used, '{}') as sources_used,
         array_remove(
@@ -80,22 +80,19 @@ final as (
     from eligible
     inner join publications on eligible.week_start = publications.week_start
     cross join parameters
-    left join members
+    left join peer_groups
         on
-            eligible.week_start = members.week_start
-            and eligible.student_id = members.student_id
-            and members.is_own
+            eligible.week_start = peer_groups.week_start
+            and eligible.profile_id = peer_groups.profile_id
+            and peer_groups.is_own
+            and peer_groups.peer_set = 'published'
     left join composites
         on
             eligible.week_start = composites.week_start
             and eligible.student_id = composites.student_id
-            and composites.is_own
+            and peer_groups.group_id = composites.group_id
     left join calibrations
-        on
-            composites.week_start = calibrations.week_start
-            and composites.position = calibrations.position
-            and composites.peer_group = calibrations.peer_group
-            and composites.composite = calibrations.composite
+        on composites.group_id = calibrations.group_id and composites.composite = calibrations.composite
     left join used
         on
             eligible.student_id = used.student_id

@@ -5,7 +5,7 @@ sources as (select * from {{ source('ops', 'source') }}),
 weights as (select * from {{ source('ops', 'category_weight') }}),
 
 -- a weight of nothing is as good as no weight: such a source is shown, never scored
-final as (
+scored as (
     select
         sources.source_id,
         sources.record,
@@ -20,6 +20,15 @@ final as (
         sources.record in ('activity', 'attendance')
         and weights.weight > 0
         and coalesce(sources.weight, 1) > 0
+),
+
+-- where its metric stands, see macros/slots.sql
+final as (
+    select
+        *,
+        ((row_number() over (order by source_id) - 1) / 8)::integer as chunk,
+        ((row_number() over (order by source_id) - 1) % 8 + 1)::integer as slot
+    from scored
 )
 
 select * from final

@@ -38,7 +38,7 @@ def project(postgres_url: str, migrated_template: str, tmp_path_factory: pytest.
         connection.execute("drop database models with (force)")
     folder = home / "dbt" / "target" / "compiled" / "engage" / "models"
     files = {path.stem: path for path in folder.rglob("*.sql")}
-    tables = [n.name for n in built if n.resource_type == "model" and n.name.startswith(("int_", "weekly_"))]
+    tables = [n.name for n in built if n.resource_type == "model" and n.name.startswith(("int_", "weekly_", "peer_"))]
     tables = [name for name in tables if not name.startswith("int_day")]
     return Project(home, [(f"{files[n].parent.name}.{n}", files[n].read_text()) for n in tables])
 

@@ -2,6 +2,7 @@
 
 import math
 import random
+from dataclasses import replace
 from datetime import date, timedelta
 from typing import Any
 
@@ -21,6 +22,7 @@ from tests.reference.scoring import (
     Source,
     Teaching,
     University,
+    peer_set_scores,
     weekly_scores,
 )
 
@@ -31,6 +33,12 @@ LEVELS: list[tuple[str, list[str]]] = [
     ("programme_year", ["programme_code", "year_of_study"]),
     ("programme", ["programme_code"]),
     ("institution", []),
+]
+
+SETS: list[dict[str, list[tuple[str, list[str]]]]] = [
+    {},
+    {"by_cohort": [("programme", ["cohort"]), ("institution", [])]},
+    {"by_mode": [("mode", ["mode"])], "by_tutor": [("tutor", ["tutor_id", "mode"]), ("programme", ["programme_code"])]},
 ]
 
 
@@ -55,6 +63,7 @@ def parameters(draw: st.DrawFn, calibration: str, missing: str) -> Parameters:
         missing=missing,
         max_imputed_weeks=draw(st.sampled_from([2, 0, 1])),
         degraded_weeks=draw(st.sampled_from([3, 1, 2])),
+        peer_sets=draw(st.sampled_from(SETS)),
     )
 
 
@@ -74,7 +83,7 @@ def universities(draw: st.DrawFn, calibration: str, missing: str) -> University:
             draw(st.one_of(*[st.none()] * 5, day)),
             draw(st.one_of(*[st.none()] * 5, day)),
         )
-        for k in range(draw(st.integers(1, 5)))
+        for k in range(draw(st.sampled_from([1, 2, 3, 4, 5, 10])))
     ]
     gap = draw(st.sampled_from([8, 4] if missing == "exclude" else [4, 3]))
     silent = {(s.source_id, week) for s in sources for week in WEEKS if chance.randrange(gap) == 0}
@@ -116,7 +125,8 @@ def enrolments(student: str, as_of: date, chance: random.Random) -> list[Enrolme
         "programme_code": chance.choice(["P1", "P1", "P2", None]),
         "year_of_study": chance.choice(["1", "1", "2", ""]),
         "cohort": chance.choice(["C1", "C1", "C2", None]),
-        "mode": "FT",
+        "mode": chance.choice(["FT", "FT", "PT"]),
+        "tutor_id": chance.choice(["T1", "T2", "T3", None]),
     }
     always = Enrolment("enrolments", as_of, student, "active", None, None, attributes)
     if chance.random() < 0.8:
@@ -193,7 +203,12 @@ def test_statuses_scores_marks_and_parts_are_those_of_the_reference(
     universe.pend(connection, weeks)
     reference = weekly_scores(university, sorted(weeks))
     note(f"{len(reference)} rows")
-    assert_equal(universe.score(connection, project.weekly_models), reference)
+    published, by_set = universe.score_by_sets(connection, project.weekly_models)
+    assert_equal(published, reference)
+    for name, expected in peer_set_scores(university, sorted(weeks)).items():
+        plain = {key: replace(score, marks=[], parts={}) for key, score in expected.items()}
+        assert_equal(by_set.pop(name, {}), plain)
+    assert not by_set
 
 
 @pytest.mark.parametrize("calibration", ["normal_scores", "zscore"])

@@ -94,22 +94,48 @@ def test_the_centre_is_500_the_scale_is_kept_and_so_is_the_order(
         )
 
 
-def test_more_activity_never_lowers_a_score(connection: Connection, project: Project) -> None:
+@pytest.mark.parametrize("source", ["clicks", "loans", "posts", "register"])
+def test_more_activity_in_any_source_raises_a_score(connection: Connection, project: Project, source: str) -> None:
     given = university(120, "normal_scores")
     before = scored(connection, project, given)
     keen = given.enrolments[7].student_id
-    more = [Activity(keen, day, "clicks", 40) for day in DAYS]
-    after = scored(connection, project, replace(given, activity=given.activity + more))
+    attended = (2, 2) if source == "register" else (None, None)
+    others = [a for a in given.activity if (a.student_id, a.source_id) != (keen, source)]
+    more = [Activity(keen, day, source, 40, *attended) for day in DAYS]
+    after = scored(connection, project, replace(given, activity=others + more))
     assert (after[keen, MONDAY].score or 0) > (before[keen, MONDAY].score or 0)
+
+
+def test_what_must_not_matter_changes_no_score(connection: Connection, project: Project) -> None:
+    given = university(400, "normal_scores")
+    before = scored(connection, project, given)
+    # Sources that are enabled and never deliver, sorted between the others: metrics change their places and rows.
+    absent = [Source(f"{name}{k}", "activity", "vle", 3.0) for name in ("a", "m", "z") for k in range(4)]
+    after = scored(connection, project, replace(given, sources=given.sources + absent))
+    assert {s.marks.pop() for s in after.values()} == {"degraded"}
+    assert after == before
+    # Only ratios count: of the weights of weeks, and of sources within their category.
+    heavier = replace(given.parameters, week_weights=[8.0, 4.0, 2.0, 1.0])
+    assert scored(connection, project, replace(given, parameters=heavier)) == before
+    weightier = [replace(s, weight=10 * (s.weight or 1)) for s in given.sources]
+    after = scored(connection, project, replace(given, sources=weightier))
+    assert {k: s.score for k, s in after.items()} == {k: s.score for k, s in before.items()}
+
+
+def test_equal_students_have_500(connection: Connection, project: Project) -> None:
+    given = university(40, "normal_scores")
+    alike = [replace(a, student_id=e.student_id) for e in given.enrolments for a in given.activity[:9]]
+    scores = scored(connection, project, replace(given, activity=alike)).values()
+    assert {(s.status, s.score, *s.marks) for s in scores} == {("scored", 500, "no_variation")}
 
 
 def test_inverse_normal_is_that_of_python(connection: Connection, project: Project) -> None:
     n = 20_000
     universe.configure(connection, university(1, "normal_scores"))
     connection.execute(
-        "insert into intermediate.int_peer_composite (week_start, position, peer_group, student_id, composite) "
-        "select %s, 1, 'G', k::text, k from generate_series(1, %s) as k",
-        [MONDAY, n],
+        "insert into intermediate.int_peer_composite (group_id, student_id, composite) "
+        "select 1, k::text, k from generate_series(1, %s) as k",
+        [n],
     )
     sql = dict(project.weekly_models)["intermediate.int_calibration"]
     found = connection.execute(f"select t from ({sql}) as c order by composite").fetchall()

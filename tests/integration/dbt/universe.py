@@ -13,6 +13,7 @@ from tests.reference.scoring import Part, Score, University
 Connection = psycopg.Connection[Any]
 NOW = datetime(2026, 11, 21, 6, tzinfo=UTC)
 ATTRIBUTES = ["programme_code", "faculty_code", "year_of_study", "mode", "entry_band", "cohort", "campus_residence"]
+ATTRIBUTES += ["tutor_id"]
 COMPLETE, POOR = 1, 2
 """Quality of the batch that covers a day: just enough, and just not."""
 
@@ -32,8 +33,10 @@ def configure(connection: Connection, university: University) -> None:
         ],
     )
     rows(connection, "ops.category_weight", ["category", "weight"], p.category_weights.items())
-    levels = [(k, name, attributes) for k, (name, attributes) in enumerate(p.peer_levels, start=1)]
-    rows(connection, "ops.peer_level", ["position", "peer_level", "attributes"], levels)
+    sets = [("published", p.peer_levels), *p.peer_sets.items()]
+    levels = [(peer_set, name, attributes) for peer_set, given in sets for name, attributes in given]
+    columns = ["position", "peer_set", "peer_level", "attributes"]
+    rows(connection, "ops.peer_level", columns, [(k, *level) for k, level in enumerate(levels, start=1)])
     columns = ["source_id", "title", "relation", "is_digital", "record", "category", "weight", "enabled_from"]
     sources = [(s.source_id, "", "append", True, *astuple(s)[1:]) for s in university.sources]
     sources += [
@@ -192,11 +195,24 @@ def rows(connection: Connection, table: str, columns: list[str], values: Iterabl
 
 def score(connection: Connection, models: list[tuple[str, str]]) -> dict[tuple[str, date], Score]:
     """Run the weekly models over what is in the warehouse and return its current scores; roll back afterwards."""
+    return score_by_sets(connection, models)[0]
+
+
+def score_by_sets(
+    connection: Connection, models: list[tuple[str, str]]
+) -> tuple[dict[tuple[str, date], Score], dict[str, dict[tuple[str, date], Score]]]:
+    """As `score`, and by the name of each other peer set what it says: without marks and parts, which it has not."""
     for relation, sql in models:
         connection.execute(f"drop table {relation} cascade; create unlogged table {relation} as {sql}")
     found = scores(connection)
+    by_set: dict[str, dict[tuple[str, date], Score]] = {}
+    for peer_set, student, week, *values in connection.execute(
+        "select peer_set, student_id, week_start, status, score, composite, peer_level, peer_group, peer_n "
+        "from marts.peer_set_score"
+    ):
+        by_set.setdefault(peer_set, {})[student, week] = Score(*values, [], {})
     connection.rollback()
-    return found
+    return found, by_set
 
 
 def scores(connection: Connection) -> dict[tuple[str, date], Score]:

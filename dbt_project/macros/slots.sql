@@ -1,0 +1,12 @@
+{#
+    Metrics of one student stand side by side, eight sources to a row: source number n (from 0) is slot n % 8 + 1 of chunk n / 8.
+    A join on the student then meets one row where a row for each source would mean six; more than eight sources make more rows.
+#}
+{% macro slots() -%}
+    {{ return(range(1, 9)) }}
+{%- endmacro %}
+
+{# Metrics are whole ten-millionths, so that sums of them and of their squares are exact in any order. #}
+{% macro metric_unit() -%}
+    1e7::double precision
+{%- endmacro %}
