@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 from psycopg.sql import SQL, Identifier
 
@@ -39,7 +40,7 @@ class Exported:
 
 def marts(connection: Connection) -> list[str]:
     """Return the names of the tables and views of the schema `marts`, sorted."""
-    return [name for (name,) in connection.execute(_MARTS).fetchall()]
+    return [cast(str, name) for (name,) in connection.execute(_MARTS).fetchall()]
 
 
 def export(connection: Connection, folder: Path, names: list[str]) -> Iterator[Exported]:
