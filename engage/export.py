@@ -17,7 +17,7 @@ _MARTS = """
 select c.relname
 from pg_class as c
 inner join pg_namespace as n on c.relnamespace = n.oid
-where n.nspname = 'marts' and c.relkind in ('r', 'p', 'v', 'm') and not c.relispartition
+where n.nspname = 'marts' and c.relkind in ('r', 'p', 'v') and not c.relispartition
 order by c.relname collate "C"
 """
 # What a value looks like as text, and in which order rows come, is else a matter of the session and of the server.
@@ -51,6 +51,9 @@ def export(connection: Connection, folder: Path, names: list[str]) -> Iterator[E
     folder.mkdir(parents=True, exist_ok=True)
     with connection.transaction():
         connection.execute("set transaction isolation level repeatable read read only")
+        # Before there is a snapshot: a table that dbt makes anew after it has no rows in it.
+        for name in names:
+            connection.execute(SQL("lock table marts.{} in access share mode").format(Identifier(name)))
         connection.execute(_SESSION)
         for name in names:
             yield _write(connection, folder, name)
