@@ -10,3 +10,18 @@
 {% macro metric_unit() -%}
     1e7::double precision
 {%- endmacro %}
+
+{% macro sum_of_slots(name) -%}
+    {%- for k in slots() -%}
+        {{ name }}_{{ k }}{{ "\n        + " if not loop.last }}
+    {%- endfor -%}
+{%- endmacro %}
+
+{# The column of a row's own slot. #}
+{% macro of_slot(slot, name) -%}
+    case {{ slot }}
+    {%- for k in slots() %}
+            when {{ k }} then {{ name }}_{{ k }}
+    {%- endfor %}
+        end
+{%- endmacro %}

@@ -52,9 +52,10 @@ taught as (
 -- attributes that no level asks for are left out, so that few profiles remain
 asked as (
     select
-        {%- for attribute in roster_attributes() %}
-        coalesce(bool_or('{{ attribute }}' = any(attributes)), false) as {{ attribute }}{{ "," if not loop.last }}
-        {%- endfor %}
+        {% for attribute in roster_attributes() %}
+            coalesce(bool_or('{{ attribute }}' = any(attributes)), false) as {{ attribute }},
+        {% endfor %}
+        count(*) as levels
     from peer_levels
 ),
 
@@ -66,7 +67,7 @@ eligible as (
         taught.cohort as teaching_cohort,
         array[
             {%- for attribute in roster_attributes() %}
-            case when asked.{{ attribute }} then student_weeks.{{ attribute }} end{{ "," if not loop.last }}
+                case when asked.{{ attribute }} then student_weeks.{{ attribute }} end{{ "," if not loop.last }}
             {%- endfor %}
         ] as attributes
     from student_weeks

@@ -12,12 +12,12 @@ peer_sources as (select * from {{ ref('int_peer_source') }}),
 wide as (
     select
         group_id,
+        {% for k in slots() %}
+            max(metric_mean) filter (where slot = {{ k }}) as mean_{{ k }},
+            max(case when is_counted then metric_sd else 'infinity' end) filter (where slot = {{ k }}) as sd_{{ k }},
+            max(weight) filter (where slot = {{ k }}) as weight_{{ k }},
+        {% endfor %}
         chunk
-        {%- for k in slots() %},
-        max(metric_mean) filter (where slot = {{ k }}) as mean_{{ k }},
-        max(case when is_counted then metric_sd else 'infinity' end) filter (where slot = {{ k }}) as sd_{{ k }},
-        max(weight) filter (where slot = {{ k }}) as weight_{{ k }}
-        {%- endfor %}
     from peer_sources
     group by group_id, chunk
 ),
@@ -30,24 +30,40 @@ units as (
         peer_groups.group_id,
         peer_groups.is_own,
         parameters.max_z,
-        parameters.min_category_weight,
-        {% for k in slots() -%}
-        case when metrics.metric_{{ k }} is null or wide.weight_{{ k }} is null then 0 else
-            round(wide.weight_{{ k }} * 1e15::double precision)
-        end {{ "+" if not loop.last }}
-        {% endfor -%}
-        as weight_units,
-        {% for k in slots() -%}
-        case when metrics.metric_{{ k }} is null or wide.weight_{{ k }} is null then 0 else round(
-            greatest(-1, least(1, (metrics.metric_{{ k }} / {{ metric_unit() }} - wide.mean_{{ k }}) / wide.sd_{{ k }} / parameters.max_z))
-            * wide.weight_{{ k }} * 1e15::double precision
-        ) end {{ "+" if not loop.last }}
-        {% endfor -%}
-        as z_units
+        {% for k in slots() %}
+            case
+                when metrics.metric_{{ k }} is not null and wide.weight_{{ k }} is not null
+                    then round(wide.weight_{{ k }} * 1e15::double precision)
+                else 0
+            end as weight_{{ k }},
+            case
+                when metrics.metric_{{ k }} is not null and wide.weight_{{ k }} is not null
+                    then round(
+                        greatest(
+                            -1,
+                            least(
+                                1,
+                                (metrics.metric_{{ k }} / {{ metric_unit() }} - wide.mean_{{ k }})
+                                / wide.sd_{{ k }} / parameters.max_z
+                            )
+                        ) * wide.weight_{{ k }} * 1e15::double precision
+                    )
+                else 0
+            end as z_{{ k }},
+        {% endfor %}
+        parameters.min_category_weight
     from metrics
     inner join peer_groups on metrics.week_start = peer_groups.week_start and metrics.profile_id = peer_groups.profile_id
     inner join wide on peer_groups.group_id = wide.group_id and metrics.chunk = wide.chunk
     cross join parameters
+),
+
+added as (
+    select
+        *,
+        {{ sum_of_slots('weight') }} as weight_units,
+        {{ sum_of_slots('z') }} as z_units
+    from units
 ),
 
 totals as (
@@ -60,7 +76,7 @@ totals as (
         min_category_weight,
         sum(weight_units) as weight_units,
         sum(z_units) as z_units
-    from units
+    from added
     group by week_start, student_id, group_id, is_own, max_z, min_category_weight
 ),
 

@@ -41,14 +41,15 @@ named as (
         coalesce(names.peer_group, 'institution') as peer_group
     from profiles
     cross join levels
-    cross join lateral (
-        select
-            string_agg(known.value, ' / ' order by keys.place) as peer_group,
-            count(keys.attribute) = count(known.value) as is_known
-        from unnest(levels.attributes) with ordinality as keys (attribute, place)
-        left join unnest(array{{ roster_attributes() }}, profiles.attributes::text[]) as known (attribute, value)
-            on keys.attribute = known.attribute
-    ) as names
+    cross join
+        lateral (
+            select
+                string_agg(known.value, ' / ' order by keys.place) as peer_group,
+                count(keys.attribute) = count(known.value) as is_known
+            from unnest(levels.attributes) with ordinality as keys (attribute, place)
+            left join unnest(array{{ roster_attributes() }}, profiles.attributes::text[]) as known (attribute, value)
+                on keys.attribute = known.attribute
+        ) as names
     where names.is_known
 ),
 

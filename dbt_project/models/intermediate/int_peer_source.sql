@@ -11,12 +11,12 @@ profile_sums as (
     select
         week_start,
         profile_id,
+        {% for k in slots() %}
+            count(metric_{{ k }}) as n_{{ k }},
+            sum(metric_{{ k }}) as sum_{{ k }},
+            sum(metric_{{ k }}::bigint * metric_{{ k }}) as squares_{{ k }},
+        {% endfor %}
         chunk
-        {%- for k in slots() %},
-        count(metric_{{ k }}) as n_{{ k }},
-        sum(metric_{{ k }}) as sum_{{ k }},
-        sum(metric_{{ k }}::bigint * metric_{{ k }}) as squares_{{ k }}
-        {%- endfor %}
     from metrics
     group by week_start, profile_id, chunk
 ),
@@ -26,9 +26,9 @@ sums as (
         profile_sums.week_start,
         profile_sums.profile_id,
         sources.source_id,
-        {%- for name in ["n", "sum", "squares"] %}
-        case sources.slot {%- for k in slots() %} when {{ k }} then profile_sums.{{ name }}_{{ k }} {%- endfor %} end as {{ name }}{{ "," if not loop.last }}
-        {%- endfor %}
+        {{ of_slot('sources.slot', 'profile_sums.n') }} as n,
+        {{ of_slot('sources.slot', 'profile_sums.sum') }} as sum,
+        {{ of_slot('sources.slot', 'profile_sums.squares') }} as squares
     from profile_sums
     inner join sources on profile_sums.chunk = sources.chunk
 ),

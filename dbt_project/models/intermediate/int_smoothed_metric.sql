@@ -29,11 +29,11 @@ totals as (
     select
         lags.scored_week as week_start,
         metrics.student_id,
+        {% for k in slots() %}
+            sum(round(lags.lag_weight * metrics.metric_{{ k }} * 2 ^ 20)) as total_{{ k }},
+            sum(lags.lag_units) filter (where metrics.metric_{{ k }} is not null) as units_{{ k }},
+        {% endfor %}
         metrics.chunk
-        {%- for k in slots() %},
-        sum(round(lags.lag_weight * metrics.metric_{{ k }} * 2 ^ 20)) as total_{{ k }},
-        sum(lags.lag_units) filter (where metrics.metric_{{ k }} is not null) as units_{{ k }}
-        {%- endfor %}
     from lags
     inner join metrics on lags.week_start = metrics.week_start
     group by lags.scored_week, metrics.student_id, metrics.chunk
@@ -53,10 +53,10 @@ allowed as (
         studies.week_start,
         studies.teaching_programme,
         studies.teaching_cohort,
+        {% for k in slots() %}
+            coalesce(bool_or(sources.slot = {{ k }}), false) as is_allowed_{{ k }},
+        {% endfor %}
         sources.chunk
-        {%- for k in slots() %},
-        coalesce(bool_or(sources.slot = {{ k }}), false) as is_allowed_{{ k }}
-        {%- endfor %}
     from studies
     inner join source_weeks on studies.week_start = source_weeks.week_start
     inner join sources on source_weeks.source_id = sources.source_id
@@ -79,12 +79,12 @@ final as (
         totals.week_start,
         totals.student_id,
         eligible.profile_id,
+        {% for k in slots() %}
+            case
+                when allowed.is_allowed_{{ k }} then totals.total_{{ k }} / totals.units_{{ k }} * 2 ^ 28
+            end::integer as metric_{{ k }},
+        {% endfor %}
         totals.chunk
-        {%- for k in slots() %},
-        case
-            when allowed.is_allowed_{{ k }} then totals.total_{{ k }} / totals.units_{{ k }} * 2 ^ 28
-        end::integer as metric_{{ k }}
-        {%- endfor %}
     from totals
     inner join eligible on totals.week_start = eligible.week_start and totals.student_id = eligible.student_id
     inner join allowed

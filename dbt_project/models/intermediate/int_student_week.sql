@@ -47,7 +47,7 @@ periods as (
         enrolments.status_from,
         enrolments.status_to,
         {%- for attribute in roster_attributes() %}
-        enrolments.{{ attribute }},
+            enrolments.{{ attribute }},
         {%- endfor %}
         greatest(
             0,
@@ -98,10 +98,10 @@ final as (
         periods.week_start,
         periods.student_id,
         periods.status = 'active' and periods.days_held & 64 > 0 as is_active,
+        {% for attribute in roster_attributes() %}
+            periods.{{ attribute }},
+        {% endfor %}
         case when periods.status in ('suspended', 'placement', 'study_abroad') then periods.days_held else 0 end as days_away
-        {%- for attribute in roster_attributes() %},
-        periods.{{ attribute }}
-        {%- endfor %}
     from periods
     left join several on periods.week_start = several.week_start and periods.student_id = several.student_id
     where several.student_id is null
@@ -110,10 +110,10 @@ final as (
         week_start,
         student_id,
         bool_or(status = 'active' and days & 64 > 0) as is_active,
+        {% for attribute in roster_attributes() %}
+            max({{ attribute }}) filter (where place = 1) as {{ attribute }},
+        {% endfor %}
         coalesce(bit_or(days) filter (where status in ('suspended', 'placement', 'study_abroad')), 0) as days_away
-        {%- for attribute in roster_attributes() %},
-        max({{ attribute }}) filter (where place = 1) as {{ attribute }}
-        {%- endfor %}
     from ranked
     group by week_start, student_id
 )

@@ -13,11 +13,11 @@ weeks as (select distinct week_start from eligible),
 usable as (
     select
         source_weeks.week_start,
+        {% for k in slots() %}
+            coalesce(bool_or(sources.slot = {{ k }}), false) as is_usable_{{ k }},
+            coalesce(bool_or(sources.slot = {{ k }} and source_weeks.record = 'attendance'), false) as is_register_{{ k }},
+        {% endfor %}
         sources.chunk
-        {%- for k in slots() %},
-        coalesce(bool_or(sources.slot = {{ k }}), false) as is_usable_{{ k }},
-        coalesce(bool_or(source_weeks.record = 'attendance') filter (where sources.slot = {{ k }}), false) as is_register_{{ k }}
-        {%- endfor %}
     from source_weeks
     inner join sources on source_weeks.source_id = sources.source_id
     where source_weeks.is_usable
@@ -29,12 +29,12 @@ weekly_activity as (
     select
         weeks.week_start,
         daily_activity.student_id,
-        sources.chunk
-        {%- for k in slots() %},
-        sum(coalesce(daily_activity.attended, daily_activity.interactions)::double precision)
+        {% for k in slots() %}
+            sum(coalesce(daily_activity.attended, daily_activity.interactions)::double precision)
             filter (where sources.slot = {{ k }}) as done_{{ k }},
-        sum(daily_activity.expected::double precision) filter (where sources.slot = {{ k }}) as expected_{{ k }}
-        {%- endfor %}
+            sum(daily_activity.expected::double precision) filter (where sources.slot = {{ k }}) as expected_{{ k }},
+        {% endfor %}
+        sources.chunk
     from weeks
     inner join daily_activity
         on
@@ -49,15 +49,17 @@ final as (
     select
         eligible.week_start,
         eligible.student_id,
+        {% for k in slots() %}
+            case
+                when not usable.is_usable_{{ k }} then null
+                when usable.is_register_{{ k }}
+                    then
+                        {{ metric_unit() }} * (weekly_activity.done_{{ k }} + 0.5)
+                        / (nullif(weekly_activity.expected_{{ k }}, 0) + 1)
+                else {{ metric_unit() }} * ln(1 + coalesce(weekly_activity.done_{{ k }}, 0))
+            end::integer as metric_{{ k }},
+        {% endfor %}
         usable.chunk
-        {%- for k in slots() %},
-        case
-            when not usable.is_usable_{{ k }} then null
-            when usable.is_register_{{ k }}
-                then {{ metric_unit() }} * (weekly_activity.done_{{ k }} + 0.5) / (nullif(weekly_activity.expected_{{ k }}, 0) + 1)
-            else {{ metric_unit() }} * ln(1 + coalesce(weekly_activity.done_{{ k }}, 0))
-        end::integer as metric_{{ k }}
-        {%- endfor %}
     from eligible
     inner join usable on eligible.week_start = usable.week_start
     left join weekly_activity

@@ -46,11 +46,7 @@ parts as (
         counted.metric_sd,
         counted.weight / composites.weight_left as weight,
         counted.is_imputed,
-        case counted.slot
-            {%- for k in slots() %}
-            when {{ k }} then metrics.metric_{{ k }}
-            {%- endfor %}
-        end / {{ metric_unit() }} as metric
+        {{ of_slot('counted.slot', 'metrics.metric') }} / {{ metric_unit() }} as metric
     from composites
     inner join metrics on composites.week_start = metrics.week_start and composites.student_id = metrics.student_id
     inner join counted on composites.group_id = counted.group_id and metrics.chunk = counted.chunk
