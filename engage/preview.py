@@ -21,6 +21,7 @@ from engage.configuration import OPS, content_of, difference, version_in_force, 
 from engage.scoring import Scoring
 from engage.sources import Source
 from engage.warehouse import Connection, connect
+from engage.weekly import one_at_a_time
 
 Row = dict[str, Any]
 
@@ -134,7 +135,9 @@ def preview(
     """
     # Of another transaction nobody sees it; two of the same name would wait for each other.
     schema = f"preview_{os.getpid()}"
-    with connect(url) as connection:
+    tell("waiting until no marts are being made")
+    # To this transaction, a table that dbt made anew after it began has no rows.
+    with one_at_a_time(url), connect(url) as connection:
         connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         try:
             week_start = _week(connection, week)

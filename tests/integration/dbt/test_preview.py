@@ -173,8 +173,15 @@ def test_the_same_configuration_moves_nobody(fed: Connection, url: str, project:
             "attention_below": 350,
         }
     )
-    found = preview(url, project.home, same, None, WEEK, universe.NOW)
+    is_free = []
+
+    def look(_said: str) -> None:
+        with connect(url) as other:
+            is_free.extend(other.execute("select pg_try_advisory_lock(hashtext('engage.dbt'))").fetchall())
+
+    found = preview(url, project.home, same, None, WEEK, universe.NOW, look)
     assert (found.total["students"], found.total["unchanged"], found.students) == (60, 60, [])
+    assert is_free == [(True,), (False,), (False,), (False,)], "a table made anew meanwhile would be empty to it"
 
     # What counts as complete is judged by the other configuration, too.
     strict = preview(url, project.home, same.model_copy(update={"min_quality": 90}), None, WEEK, universe.NOW)
