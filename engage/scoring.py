@@ -36,7 +36,7 @@ PUBLISHED = "published"
 class PeerLevel(Strict):
     """One way to divide the students into groups; no attributes: the whole institution."""
 
-    name: str
+    name: str = Field(min_length=1)
     attributes: list[RosterAttribute]
 
 
@@ -52,31 +52,31 @@ class Scoring(Strict):
     week_weights: list[float] = Field(default=[1.0, 0.5, 0.25, 0.125])
     min_complete_days: int = Field(default=5, ge=1, le=7)
     min_eligible_days: int = Field(default=4, ge=1, le=7)
-    min_group_size: int = Field(default=30, ge=2)
-    min_institution_size: int = Field(default=10, ge=2)
+    min_group_size: int = Field(default=30, ge=2, le=1_000_000)
+    min_institution_size: int = Field(default=10, ge=2, le=1_000_000)
     min_category_weight: float = Field(default=0.5, ge=0, le=1)
     min_quality: float = Field(default=80, ge=0, le=100)
     max_z: float = Field(default=3, gt=0)
-    max_imputed_weeks: int = Field(default=2, ge=0)
-    degraded_weeks: int = Field(default=3, ge=1)
+    max_imputed_weeks: int = Field(default=2, ge=0, le=52)
+    degraded_weeks: int = Field(default=3, ge=1, le=52)
     peer_sets: dict[str, list[PeerLevel]] = {}
     """Other ways to compare, for analysis: scored side by side and never published."""
     attention_below: int = Field(default=350, ge=0, le=1000)
     concern_below: int = Field(default=300, ge=0, le=1000)
-    decline_over: int = Field(default=100, gt=0)
+    decline_over: int = Field(default=100, gt=0, le=1000)
     """Points lost in four teaching weeks."""
-    lasting_weeks: int = Field(default=3, ge=1)
-    recovery_from: int = Field(default=50, gt=0)
+    lasting_weeks: int = Field(default=3, ge=1, le=52)
+    recovery_from: int = Field(default=50, gt=0, le=1000)
     good_attendance_pct: float = Field(default=80, ge=0, le=100)
     attendance_fall_pct: float = Field(default=10, gt=0, le=100)
     cohort_share: float = Field(default=0.4, gt=0, le=1)
-    cohort_fall_over: int = Field(default=100, gt=0)
+    cohort_fall_over: int = Field(default=100, gt=0, le=1000)
     cohort_activity_share: float = Field(default=0.5, gt=0, le=1)
     full_time_days: int = Field(default=7, ge=1, le=28)
     part_time_days: int = Field(default=21, ge=1, le=28)
     part_time_modes: list[str] = ["PT"]
     rating_cuts: list[float] = Field(default=[0.25, 0.6, 1.4, 2.2], min_length=4, max_length=4)
-    review_after_days: int = Field(default=21, ge=7)
+    review_after_days: int = Field(default=21, ge=7, le=366)
     publish_at: values.ClockTime = time(8)
     """On the Monday after the week, in the institution's time zone."""
     wait_until: values.ClockTime = time(14)
@@ -96,6 +96,8 @@ class Scoring(Strict):
                 raise ValueError(f"{key}: needs a level, and no two of the same name")
         if PUBLISHED in self.peer_sets:
             raise ValueError(f"peer_sets: {PUBLISHED} is the name of peer_levels")
+        if "" in self.peer_sets:
+            raise ValueError("peer_sets: each needs a name")
         if sorted(set(self.rating_cuts)) != self.rating_cuts or self.rating_cuts[0] <= 0:
             raise ValueError("rating_cuts: must be above 0 and rise")
         if self.concern_below > self.attention_below:

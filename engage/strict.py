@@ -92,6 +92,8 @@ def explain(path: Path, error: ValidationError, model: type[BaseModel]) -> str:
         if problem["type"] == "extra_forbidden":
             near = difflib.get_close_matches(str(parts[-1]), _known(model, parts[:-1]), n=1, cutoff=0.7)
             said = f"there is no such key{f'; did you mean {near[0]}?' if near else ''}"
+        elif problem["type"] in ("model_type", "dict_type"):
+            said = "must be keys with their values"
         lines.append(f"{path}: {key + ': ' if key else ''}{said}")
     return "\n".join(lines)
 

@@ -42,6 +42,10 @@ def test_weights_of_weeks(tmp_path: Path, weights: list[float]) -> None:
         ({"rating_cuts": [1, 2, 2, 3]}, "rating_cuts"),
         ({"peer_sets": {"published": [{"name": "a", "attributes": []}]}}, "peer_sets"),
         ({"peer_sets": {"by_mode": []}}, "peer_sets: by_mode"),
+        ({"peer_sets": {"": GOOD["peer_levels"]}}, "peer_sets: each needs a name"),
+        ({"peer_levels": [{"name": "", "attributes": []}]}, "peer_levels"),
+        ({"category_weights": 1}, "category_weights: must be keys with their values"),
+        ({"decline_over": 3_000_000_000}, "decline_over"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(tmp_path: Path, changes: dict[str, object], key: str) -> None:
