@@ -6,7 +6,7 @@ Reads only; what it returns is of one student, and whoever calls it answers for 
 import math
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
+from typing import Any, cast
 
 from psycopg.rows import dict_row
 
@@ -35,6 +35,13 @@ from marts.score_explanation as e
 left join ops.source as s using (source_id)
 where e.student_id = %(student)s and e.week_start = %(week)s and e.revision = %(revision)s
 order by e.is_counted desc, abs(e.contribution) desc, e.source_id
+"""
+# As it was decided then: what is in force may be another.
+_DECIDED = """
+select
+    coalesce((c.content -> 'scoring' ->> 'min_complete_days')::integer, p.min_complete_days),
+    coalesce((c.content -> 'scoring' ->> 'attention_below')::integer, p.attention_below)
+from ops.scoring_parameter as p left join ops.config_version as c on c.config_version = %s
 """
 _TREND = """
 select
@@ -72,6 +79,8 @@ class Explanation:
     trend: Row | None
     """None of a revision that is not the current one."""
     min_complete_days: int
+    """That a source needed to count."""
+    attention_below: int
 
 
 def explain(connection: Connection, student: str, week: date | None, revision: int | None) -> Explanation:
@@ -91,8 +100,9 @@ def explain(connection: Connection, student: str, week: date | None, revision: i
         raise NoScoreError(_why_not(given["week"], cursor.execute(_WHY_NOT, given).fetchall()[0]))
     given["revision"] = score["revision"]
     parts = cursor.execute(_PARTS, given).fetchall()
-    days = connection.execute("select min_complete_days from ops.scoring_parameter").fetchall()[0][0]
-    return Explanation(score, parts, cursor.execute(_TREND, given).fetchone(), int(str(days)))
+    days, points = connection.execute(_DECIDED, [score["config_version"]]).fetchall()[0]
+    trend = cursor.execute(_TREND, given).fetchone()
+    return Explanation(score, parts, trend, cast(int, days), cast(int, points))
 
 
 def _why_not(week: date, known: Row) -> str:
@@ -134,7 +144,7 @@ def left_out(part: Row, min_complete_days: int) -> str:
     return f"{part['source']}: {reasons[part['reason']]}"
 
 
-def trend_in_words(trend: Row) -> str:
+def trend_in_words(trend: Row, attention_below: int) -> str:
     """Return a line on where the score is going."""
     change = [
         f"{trend[f'change_{n}w']:+d} in {n} week{'s' * (n > 1)}" for n in (1, 4) if trend[f"change_{n}w"] is not None
@@ -142,7 +152,7 @@ def trend_in_words(trend: Row) -> str:
     marks = ["declining", "consistently_low", "recovering", "falling_together", "quiet_decline", "cohort_event"]
     runs = [
         f"{trend[name]} weeks in a row {words}"
-        for name, words in (("weeks_below_350", "below 350"), ("weeks_falling", "falling"))
+        for name, words in (("weeks_below_350", f"below {attention_below}"), ("weeks_falling", "falling"))
         if trend[name] > 1
     ]
     attendance = (

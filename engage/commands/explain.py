@@ -60,7 +60,7 @@ def _tell(found: Explanation) -> None:
         for part in others:
             click.echo(left_out(part, found.min_complete_days))
     if found.trend:
-        click.echo(f"\nTrend: {trend_in_words(found.trend)}")
+        click.echo(f"\nTrend: {trend_in_words(found.trend, found.attention_below)}")
 
 
 def _row(part: dict[str, object]) -> dict[str, object]:

@@ -51,13 +51,18 @@ def test_contributions_add_up_and_what_is_left_out_says_why(
     for _, composite, contributions, weights, sources, _ in sums:
         assert contributions == pytest.approx(composite, abs=1e-9) and weights == pytest.approx(1) and sources == 3
 
+    # What is decided later says nothing of a score that is there.
+    fed.execute("update ops.scoring_parameter set min_complete_days = 7, attention_below = 1000")
+    decided = {"scoring": {"min_complete_days": 5, "attention_below": 350}}
+    fed.execute("update ops.config_version set content = %s", [json.dumps(decided)])
     first, second = (explain(fed, "u01", week, None) for week in (MONDAY, None))
     assert [p["reason"] for p in first.parts] == ["counted", "counted", "no_weight"]
     assert [left_out(p, second.min_complete_days) for p in second.parts if not p["is_counted"]] == [
         "doors: left out for everybody: it, or its category, has no weight",
         "register: left out for everybody: complete on 3 of 7 days, 5 are needed (not on Mon, Tue, Wed, Thu)",
     ]
-    assert second.trend is not None and "in 1 week" in trend_in_words(second.trend)
+    assert second.trend is not None and "in 1 week" in trend_in_words(second.trend, 350)
+    assert second.attention_below == 350
     for student, week, why in [
         ("u00", WEEK_2, "exempt in that week"),
         ("nobody", None, "no such student"),
