@@ -1,5 +1,8 @@
 {{ config(tags=['daily']) }}
 
+-- after the days are rebuilt: until then they are touched, and count as not covered
+-- depends_on: {{ ref('daily_activity') }}
+
 with
 
 sources as (select * from {{ source('ops', 'source') }}),
