@@ -10,6 +10,7 @@ import pytest
 import yaml
 from click.testing import CliRunner, Result
 
+from assets.figures import FOLDER as FIGURES
 from engage import restatement
 from engage.cli import cli
 from engage.warehouse import connect
@@ -125,6 +126,9 @@ def test_a_published_score_stays_and_a_restatement_adds_a_revision(university: I
     assert (figures["late_sources"], figures["missing_sources"], figures["sources_used"]) == ("clicks", "none", 2)
     assert figures["students_insufficient_data"] == 0
     assert "below_attention_pct" not in figures, "two of forty"
+    for path in FIGURES.glob("*.sql"):
+        assert metadata(house, "marts", path.stem).keys() - {"seconds", "rows_changed", "dagster/row_count"}, path.stem
+    assert metadata(house, "marts", "weekly_score_revision")["revisions_published"] == 2
     first_two = published(house)
     assert [len(rows) for rows in first_two.values()] == [80, 160, 80]
 
