@@ -56,11 +56,12 @@ moments as (
     from totals
 ),
 
-varying as (
+-- where nothing varies all are equal, and the weights are those of the sources with data
+weighed as (
     select
         *,
         metric_sd >= 1e-9 as is_counted,
-        bool_or(metric_sd >= 1e-9) over (partition by group_id) as has_variation
+        metric_sd >= 1e-9 or not bool_or(metric_sd >= 1e-9) over (partition by group_id) as is_weighed
     from moments
 ),
 
@@ -74,7 +75,6 @@ groups as (
     from peer_groups
 ),
 
--- where nothing varies all are equal, and the weights are those of the sources with data
 final as (
     select
         groups.week_start,
@@ -82,21 +82,24 @@ final as (
         groups.position,
         groups.peer_group,
         groups.group_id,
-        varying.source_id,
+        weighed.source_id,
         sources.category,
         sources.chunk,
         sources.slot,
-        varying.metric_mean,
-        varying.metric_sd,
-        varying.is_counted,
-        (
-            sources.category_weight * sources.source_weight
-            / sum(sources.source_weight::numeric) over (partition by varying.group_id, sources.category)
-        )::double precision as weight
-    from varying
-    inner join groups on varying.group_id = groups.group_id
-    inner join sources on varying.source_id = sources.source_id
-    where varying.is_counted or not varying.has_variation
+        weighed.metric_mean,
+        weighed.metric_sd,
+        weighed.is_counted,
+        case
+            when weighed.is_weighed
+                then
+                    sources.category_weight * sources.source_weight
+                    / sum(sources.source_weight::numeric) filter (where weighed.is_weighed) over (
+                        partition by weighed.group_id, sources.category
+                    )
+        end::double precision as weight
+    from weighed
+    inner join groups on weighed.group_id = groups.group_id
+    inner join sources on weighed.source_id = sources.source_id
 )
 
 select * from final

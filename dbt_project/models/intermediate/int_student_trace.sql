@@ -4,7 +4,7 @@
         incremental_strategy='append',
         full_refresh=false,
         unlogged=false,
-        indexes=[{'columns': ['week_start']}],
+        indexes=[{'columns': ['week_start']}, {'columns': ['student_id', 'week_start']}],
         pre_hook="{{ delete_pending_weeks('week_start, revision') }}",
     )
 }}
@@ -17,7 +17,13 @@ daily_activity as (select * from {{ ref('daily_activity') }}),
 
 eligible as (select * from {{ ref('int_eligible_student') }}),
 
+metrics as (select * from {{ ref('int_smoothed_metric') }}),
+
 publications as (select * from {{ ref('int_publication') }}),
+
+revisions as (select * from {{ ref('weekly_score_revision') }}),
+
+sources as (select * from {{ ref('stg_ops__scored_source') }}),
 
 teaching_weeks as (select * from {{ ref('int_teaching_week') }}),
 
@@ -71,6 +77,21 @@ registers as (
     group by publications.week_start, publications.revision, daily_activity.student_id
 ),
 
+-- who has too little for a score has no parts either: what there is, is named
+unused as (
+    select
+        revisions.week_start,
+        revisions.revision,
+        revisions.student_id,
+        array_agg(sources.source_id order by sources.source_id) as sources_unused
+    from publications
+    inner join revisions on publications.week_start = revisions.week_start and publications.revision = revisions.revision
+    inner join metrics on revisions.week_start = metrics.week_start and revisions.student_id = metrics.student_id
+    inner join sources on metrics.chunk = sources.chunk
+    where revisions.status = 'insufficient_data' and {{ of_slot('sources.slot', 'metrics.metric') }} is not null
+    group by revisions.week_start, revisions.revision, revisions.student_id
+),
+
 final as (
     select
         eligible.student_id,
@@ -78,7 +99,8 @@ final as (
         studies.revision,
         coalesce(calendars.weeks_before, '{}') as weeks_before,
         registers.expected,
-        registers.attended
+        registers.attended,
+        unused.sources_unused
     from eligible
     inner join studies
         on
@@ -96,6 +118,11 @@ final as (
             studies.week_start = registers.week_start
             and studies.revision = registers.revision
             and eligible.student_id = registers.student_id
+    left join unused
+        on
+            studies.week_start = unused.week_start
+            and studies.revision = unused.revision
+            and eligible.student_id = unused.student_id
 )
 
 select * from final

@@ -8,6 +8,8 @@ parts as (select * from {{ ref('weekly_score_part') }}),
 
 group_sources as (select * from {{ ref('weekly_score_source') }}),
 
+traces as (select * from {{ ref('int_student_trace') }}),
+
 final as (
     select
         revisions.student_id,
@@ -18,8 +20,8 @@ final as (
         parts.source_id is not null as is_counted,
         case
             when parts.source_id is not null or group_sources.reason <> 'counted' then group_sources.reason
-            when revisions.status = 'scored' then 'no_metric'
-            else 'not_scored'
+            when group_sources.source_id = any(traces.sources_unused) then 'not_scored'
+            else 'no_metric'
         end as reason,
         parts.metric,
         group_sources.metric_mean as group_mean,
@@ -43,6 +45,11 @@ final as (
             and revisions.week_start = parts.week_start
             and revisions.revision = parts.revision
             and group_sources.source_id = parts.source_id
+    left join traces
+        on
+            revisions.student_id = traces.student_id
+            and revisions.week_start = traces.week_start
+            and revisions.revision = traces.revision
 )
 
 select * from final

@@ -49,6 +49,13 @@ new as (
             and scores.student_id = student_weeks.student_id
 ),
 
+-- a handful, each found by the index
+asked_weeks as (
+    select array_agg(distinct before.week_start) as weeks
+    from (select distinct weeks_before from new) as calendars
+    cross join unnest(calendars.weeks_before) as before (week_start)
+),
+
 -- what stands here already speaks for the weeks before
 known as (
     {% if is_incremental() %}
@@ -63,7 +70,7 @@ known as (
             trend.weeks_below_300,
             trend.weeks_falling
         from {{ this }} as trend
-        where trend.week_start >= (select min(new.weeks_before[cardinality(new.weeks_before)]) from new)
+        where trend.week_start = any((select asked_weeks.weeks from asked_weeks)::date[])
     {% else %}
         select
             null::text as student_id,

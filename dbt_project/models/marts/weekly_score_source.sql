@@ -5,7 +5,7 @@
         incremental_strategy='append',
         full_refresh=false,
         indexes=[{'columns': ['week_start']}],
-        pre_hook="{{ delete_pending_weeks('week_start, revision') }}",
+        pre_hook=["{{ delete_pending_weeks('week_start, revision') }}", "set local enable_nestloop = off"],
     )
 }}
 
@@ -39,6 +39,7 @@ scores as (
         revisions.status
     from publications
     inner join revisions on publications.week_start = revisions.week_start and publications.revision = revisions.revision
+    where revisions.week_start = any((select array_agg(p.week_start) from publications as p)::date[])
 ),
 
 -- numbered: the many rows below are grouped by one integer
@@ -69,17 +70,25 @@ members as (
             and scores.peer_group = peer_groups.peer_group
 ),
 
+-- read by their index, and met by equality: by a range of days every student would look for their own
+days as (
+    select array_agg(distinct publications.week_start + days.day) as days
+    from publications
+    cross join generate_series(0, 6) as days (day)
+),
+
 group_activity as (
     select
         members.peer_group_number,
         daily_activity.source_id,
         sum(daily_activity.interactions)::bigint as interactions
-    from members
-    inner join daily_activity
+    from daily_activity
+    inner join members
         on
-            members.student_id = daily_activity.student_id
-            and members.week_start <= daily_activity.activity_date
-            and members.week_start + 7 > daily_activity.activity_date
+            daily_activity.student_id = members.student_id
+            and daily_activity.activity_date - (extract(isodow from daily_activity.activity_date)::integer - 1)
+            = members.week_start
+    where daily_activity.activity_date = any((select days.days from days)::date[])
     group by members.peer_group_number, daily_activity.source_id
 ),
 
