@@ -4,7 +4,8 @@ with
 
 source_days as (select * from {{ ref('int_day_source') }}),
 
-enrolments as not materialized (select * from {{ ref('stg_feeds__enrolments') }}),
+-- the table itself: through a view with steps of its own the newest is not found by the index, all history is read
+enrolments as not materialized (select * from {{ source('raw', 'enrolments') }}),
 
 sources as (select * from {{ source('ops', 'source') }}),
 
@@ -25,25 +26,21 @@ days as (
     where sources.record = 'enrolments'
 ),
 
--- what was known on the day; before the first snapshot, the first. Each found by an index
+-- what was known on the day; before the first snapshot, the first
 snapshots as (
     select
         days.day,
         days.source_id,
         coalesce(
             (
-                select e.as_of_date
+                select max(e.as_of_date)
                 from enrolments as e
                 where e.source_id = days.source_id and e.as_of_date <= days.day
-                order by e.as_of_date desc
-                limit 1
             ),
             (
-                select e.as_of_date
+                select min(e.as_of_date)
                 from enrolments as e
                 where e.source_id = days.source_id
-                order by e.as_of_date
-                limit 1
             )
         ) as as_of_date
     from days

@@ -4,7 +4,7 @@
         materialized='incremental',
         incremental_strategy='append',
         full_refresh=false,
-        indexes=[{'columns': ['student_id', 'activity_date']}, {'columns': ['activity_date']}],
+        indexes=[{'columns': ['activity_date']}],
         pre_hook=["{{ delete_days_to_build('activity_date', by_source=true) }}", "set local enable_nestloop = off"],
         post_hook="{{ remember_days_built() }}",
     )
@@ -18,7 +18,8 @@ source_days as (select * from {{ ref('int_day_source') }}),
 
 students as (select * from {{ ref('int_day_student') }}),
 
-daily_activity as (select * from {{ ref('daily_activity') }}),
+-- read in two places: made beforehand, all history would be read
+daily_activity as not materialized (select * from {{ ref('daily_activity') }}),
 
 source_weeks as (
     select
@@ -50,25 +51,32 @@ sums as (
         select
             {% for k in range(7) %}
                 {% for days in (7, 14, 21) %}
-                    sum(daily_activity.interactions::double precision) filter (
-                        where daily_activity.activity_date between weeks.monday + {{ k - days + 1 }} and weeks.monday + {{ k }}
-                    ) as interactions_{{ days }}_{{ k }},
+                    sum(recent.interactions) filter (where recent.n between {{ k - days + 1 }} and {{ k }})
+                        as interactions_{{ days }}_{{ k }},
                 {% endfor %}
-                max(daily_activity.activity_date) filter (where daily_activity.activity_date <= weeks.monday + {{ k }})
-                    as last_date_{{ k }},
+                weeks.monday + max(recent.n) filter (where recent.n <= {{ k }}) as last_date_{{ k }},
             {% endfor %}
-            daily_activity.student_id,
-            daily_activity.source_id
-        from daily_activity
-        where
-            daily_activity.activity_date between weeks.first_day - 20 and weeks.last_day
-            and daily_activity.interactions > 0
-            and daily_activity.source_id in (
-                select source_weeks.source_id
-                from source_weeks
-                where source_weeks.monday = weeks.monday
-            )
-        group by daily_activity.student_id, daily_activity.source_id
+            recent.student_id,
+            recent.source_id
+        from (
+            -- reckoned once for each row, not once for each window
+            select
+                daily_activity.student_id,
+                daily_activity.source_id,
+                daily_activity.activity_date - weeks.monday as n,
+                daily_activity.interactions::double precision as interactions
+            from daily_activity
+            where
+                daily_activity.activity_date between weeks.first_day - 20 and weeks.last_day
+                and daily_activity.interactions > 0
+                and daily_activity.source_id in (
+                    select source_weeks.source_id
+                    from source_weeks
+                    where source_weeks.monday = weeks.monday
+                )
+            offset 0 -- noqa: AM09
+        ) as recent
+        group by recent.student_id, recent.source_id
     ) as totals
 ),
 

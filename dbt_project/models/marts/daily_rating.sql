@@ -59,22 +59,34 @@ windows as (
     group by days.day, lengths.window_days
 ),
 
--- one day at a time (all other joins are by hash: no planner knows how many groups a day has); whole billionths, whose sums are exact in any order
+-- one day at a time (all other joins are by hash: no planner knows how many groups a day has), both lengths in one pass;
+-- whole billionths, whose sums are exact in any order
 sums as (
     select
-        windows.day,
-        windows.window_days,
+        days.day,
         totals.*
-    from windows
+    from days
+    cross join parameters
     cross join lateral (
         select
-            engagement.student_id,
-            sum((engagement.engagement * (windows.window_days - (windows.day - engagement.day)))::double precision) as total
-        from engagement
-        where
-            engagement.day between windows.day - windows.window_days + 1 and windows.day
-            and engagement.day in (select covered_days.day from covered_days)
-        group by engagement.student_id
+            recent.student_id,
+            sum(recent.engagement * (parameters.full_time_days - recent.age))
+                filter (where recent.age < parameters.full_time_days) as full_time_total,
+            sum(recent.engagement * (parameters.part_time_days - recent.age))
+                filter (where recent.age < parameters.part_time_days) as part_time_total
+        from (
+            select
+                engagement.student_id,
+                engagement.engagement::double precision as engagement,
+                days.day - engagement.day as age
+            from engagement
+            where
+                engagement.day > days.day - greatest(parameters.full_time_days, parameters.part_time_days)
+                and engagement.day <= days.day
+                and engagement.day in (select covered_days.day from covered_days)
+            offset 0 -- noqa: AM09
+        ) as recent
+        group by recent.student_id
     ) as totals
 ),
 
@@ -86,14 +98,22 @@ rated as (
         windows.window_days,
         windows.covered_days,
         windows.fully_covered_days,
-        round((coalesce(sums.total, 0) / windows.total_weight)::numeric / 1000000000, 9)::double precision as engagement
+        round(
+            (
+                coalesce(
+                    case
+                        when students.window_days = parameters.full_time_days then sums.full_time_total
+                        else sums.part_time_total
+                    end,
+                    0
+                ) / windows.total_weight
+            )::numeric / 1000000000,
+            9
+        )::double precision as engagement
     from students
+    cross join parameters
     inner join windows on students.day = windows.day and students.window_days = windows.window_days
-    left join sums
-        on
-            students.day = sums.day
-            and students.window_days = sums.window_days
-            and students.student_id = sums.student_id
+    left join sums on students.day = sums.day and students.student_id = sums.student_id
 ),
 
 profiles as (

@@ -8,9 +8,10 @@ calendar as (select * from {{ ref('stg_feeds__term_calendar') }}),
 
 exemptions as (select * from {{ ref('int_exemption') }}),
 
-activity_windows as (select * from {{ ref('activity_windows') }}),
+activity_windows as not materialized (select * from {{ ref('activity_windows') }}),
 
-daily_activity as (select * from {{ ref('daily_activity') }}),
+-- read in two places: made beforehand, all history would be read
+daily_activity as not materialized (select * from {{ ref('daily_activity') }}),
 
 coverage as (select * from {{ source('ops', 'coverage') }}),
 
@@ -81,15 +82,30 @@ spans as (
     cross join parameters
     where teaching_days.days_back <= parameters.review_after_days
     group by teaching_days.programme_code, teaching_days.cohort, teaching_days.term_code
+    having max(teaching_days.day) > min(parameters.last_day) - {{ looks_back() }}
 ),
 
--- each source that counts and was enabled on a day judged, and was not complete on it
+-- each source that counts and was enabled on a day of teaching, and was not complete on it
+incomplete as materialized (
+    select
+        scored_sources.source_id,
+        days.day
+    from (select distinct teaching_days.day from teaching_days) as days
+    inner join scored_sources
+        on
+            days.day >= coalesce(scored_sources.enabled_from, '-infinity')
+            and days.day < coalesce(scored_sources.disabled_from, 'infinity')
+    left join coverage
+        on scored_sources.source_id = coverage.source_id and days.day = coverage.day and coverage.is_complete
+    where coverage.source_id is null
+),
+
 gaps as (
     select
         spans.programme_code,
         spans.cohort,
         spans.term_code,
-        string_agg(distinct scored_sources.source_id, ', ' order by scored_sources.source_id) as sources
+        string_agg(distinct incomplete.source_id, ', ' order by incomplete.source_id) as sources
     from spans
     inner join teaching_days
         on
@@ -97,13 +113,7 @@ gaps as (
             and spans.programme_code is not distinct from teaching_days.programme_code
             and spans.cohort is not distinct from teaching_days.cohort
             and spans.silent_from <= teaching_days.day
-    inner join scored_sources
-        on
-            teaching_days.day >= coalesce(scored_sources.enabled_from, '-infinity')
-            and teaching_days.day < coalesce(scored_sources.disabled_from, 'infinity')
-    left join coverage
-        on scored_sources.source_id = coverage.source_id and teaching_days.day = coverage.day and coverage.is_complete
-    where coverage.source_id is null
+    inner join incomplete on teaching_days.day = incomplete.day
     group by spans.programme_code, spans.cohort, spans.term_code
 ),
 
@@ -127,34 +137,64 @@ reviewed as (
     where students.as_of_date is not null
 ),
 
+-- one day at a time, by the index
+days_looked_at as (
+    select reviewed_until as day from spans
+    union
+    select silent_from as day from spans
+),
+
+windows as (
+    select of_day.*
+    from days_looked_at
+    cross join lateral (
+        select
+            activity_windows.student_id,
+            activity_windows.activity_date,
+            activity_windows.source_id,
+            activity_windows.activity_date - activity_windows.days_since_last as last_date
+        from activity_windows
+        where activity_windows.activity_date = days_looked_at.day
+        offset 0 -- noqa: AM09
+    ) as of_day
+),
+
+enrolled as (
+    select distinct
+        student_id,
+        activity_date
+    from windows
+),
+
 -- who was enrolled on the day has it in the windows; of others it is looked up
 seen as (
     select
         reviewed.student_id,
         reviewed.term_code,
         windows.source_id,
-        windows.activity_date - windows.days_since_last as last_date
+        windows.last_date
     from reviewed
-    inner join activity_windows as windows
-        on reviewed.student_id = windows.student_id and reviewed.reviewed_until = windows.activity_date
-    union
+    inner join windows on reviewed.student_id = windows.student_id and reviewed.reviewed_until = windows.activity_date
+    union all
     select
         reviewed.student_id,
         reviewed.term_code,
-        daily_activity.source_id,
-        max(daily_activity.activity_date) as last_date
+        looked_up.source_id,
+        looked_up.last_date
     from reviewed
-    inner join daily_activity
-        on
-            reviewed.student_id = daily_activity.student_id
-            and reviewed.reviewed_until >= daily_activity.activity_date
+    left join enrolled on reviewed.student_id = enrolled.student_id and reviewed.reviewed_until = enrolled.activity_date
+    cross join lateral (
+        select
+            daily_activity.source_id,
+            max(daily_activity.activity_date) as last_date
+        from daily_activity
+        where
+            daily_activity.student_id = reviewed.student_id
+            and daily_activity.activity_date <= reviewed.reviewed_until
             and daily_activity.interactions > 0
-    where not exists (
-        select windows.student_id
-        from activity_windows as windows
-        where windows.student_id = reviewed.student_id and windows.activity_date = reviewed.reviewed_until
-    )
-    group by reviewed.student_id, reviewed.term_code, daily_activity.source_id
+        group by daily_activity.source_id
+    ) as looked_up
+    where enrolled.student_id is null
 ),
 
 last_seen as (
@@ -194,15 +234,12 @@ judged as (
         exempt.student_id is not null as is_exempt,
         reviewed.incomplete_sources is null as complete,
         coalesce(last_seen.last_date >= reviewed.silent_from, false) as is_seen,
-        exists (
-            select windows.student_id
-            from activity_windows as windows
-            where windows.student_id = reviewed.student_id and windows.activity_date = reviewed.silent_from
-        ) as was_active
+        enrolled.student_id is not null as was_active
     from reviewed
     left join last_seen on reviewed.student_id = last_seen.student_id and reviewed.term_code = last_seen.term_code
     left join last_times on reviewed.student_id = last_times.student_id and reviewed.term_code = last_times.term_code
     left join exempt on reviewed.student_id = exempt.student_id
+    left join enrolled on reviewed.student_id = enrolled.student_id and reviewed.silent_from = enrolled.activity_date
 ),
 
 final as (
@@ -222,11 +259,14 @@ final as (
             when judged.status <> 'active' then 'not active: ' || judged.status
             when judged.is_exempt then 'exempt at present'
             when judged.is_seen then 'seen ' || judged.reviewed_until - judged.last_date || ' days before'
-            when not judged.is_long_enough then 'the term has had fewer than ' || parameters.review_after_days || ' days of teaching'
-            when not judged.was_active then 'not active on all of the last ' || parameters.review_after_days || ' days of teaching'
+            when not judged.is_long_enough
+                then 'the term has had fewer than ' || parameters.review_after_days || ' days of teaching'
+            when not judged.was_active
+                then 'not active on all of the last ' || parameters.review_after_days || ' days of teaching'
             when not judged.complete then 'not seen, but not every source was complete: ' || judged.incomplete_sources
             else
-                'nothing from any source on the last ' || parameters.review_after_days || ' days of teaching, with every source complete'
+                'nothing from any source on the last ' || parameters.review_after_days
+                || ' days of teaching, with every source complete'
         end as why
     from judged
     cross join parameters
