@@ -1,3 +1,5 @@
+{{ config(pre_hook="set local enable_nestloop = off") }}
+
 with
 
 metrics as (select * from {{ ref('int_smoothed_metric') }}),

@@ -1,3 +1,5 @@
+{{ config(pre_hook="set local enable_nestloop = off") }}
+
 with
 
 peer_groups as (select * from {{ ref('int_peer_group') }}),
