@@ -15,6 +15,8 @@ daily_activity as not materialized (select * from {{ ref('daily_activity') }}),
 
 coverage as (select * from {{ source('ops', 'coverage') }}),
 
+sources as (select * from {{ source('ops', 'source') }}),
+
 scored_sources as (select * from {{ ref('stg_ops__scored_source') }}),
 
 parameters as (
@@ -195,6 +197,22 @@ seen as (
         group by daily_activity.source_id
     ) as looked_up
     where enrolled.student_id is null
+    union
+    -- of a source that was disabled by then nobody has windows of the day
+    select
+        reviewed.student_id,
+        reviewed.term_code,
+        daily_activity.source_id,
+        max(daily_activity.activity_date) as last_date
+    from reviewed
+    inner join sources on reviewed.reviewed_until >= sources.disabled_from
+    inner join daily_activity
+        on
+            reviewed.student_id = daily_activity.student_id
+            and sources.source_id = daily_activity.source_id
+            and daily_activity.activity_date < sources.disabled_from
+            and daily_activity.interactions > 0
+    group by reviewed.student_id, reviewed.term_code, daily_activity.source_id
 ),
 
 last_seen as (
