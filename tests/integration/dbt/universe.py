@@ -210,7 +210,7 @@ def score_by_sets(
         "select peer_set, student_id, week_start, status, score, composite, peer_level, peer_group, peer_n "
         "from marts.peer_set_score"
     ):
-        by_set.setdefault(peer_set, {})[student, week] = Score(*values, [], {})
+        by_set.setdefault(peer_set, {})[student, week] = Score(*[*values, [], {}])
     connection.rollback()
     return found, by_set
 
