@@ -3,7 +3,7 @@
 What a restatement is stands in engage.restatement.
 """
 
-from datetime import date, datetime
+from datetime import datetime
 
 import click
 
@@ -42,6 +42,8 @@ def restate(
     Adds a revision; the ones before stay readable in marts.weekly_score_revision. Asking again while one is pending
     finishes that one, with its first reason. Exit code 1: not published, not confirmed, or the run failed.
     """
+    if not (reason := reason.strip()):
+        raise click.UsageError("--reason must say something")
     try:
         mondays = restatement.weeks_of(week.date(), until.date() if until else None)
     except restatement.RestatementError as error:
@@ -75,7 +77,7 @@ def restate(
         if not yes and not click.confirm(f"Restate {len(before)} weeks?", err=True):
             click.echo("Nothing was changed.", err=True)
             context.exit(1)
-        changes, red = _run(settings, run, [one.week_start for one in before], reason, by or decisions.person())
+        changes, red = _run(settings, run, before, reason, (by or "").strip() or decisions.person())
     rows: list[dict[str, object]] = [
         (plan if as_json else {"week_start": plan["week_start"]})
         | {key: value for key, value in vars(change).items() if key != "week_start"}
@@ -87,11 +89,11 @@ def restate(
 
 
 def _run(
-    settings: Settings, run: runtime.Runtime, weeks: list[date], reason: str, by: str
+    settings: Settings, run: runtime.Runtime, before: list[restatement.State], reason: str, by: str
 ) -> tuple[list[restatement.Change], str]:
     """Run the job in this process; return what it changed, and its id if it is red all the same.
 
-    Raises RestatementError when the weeks are still pending.
+    Raises RestatementError when the weeks are still pending, or have not even been asked for.
     """
     # A second and more, which `--help` need not wait for.
     import dagster as dg
@@ -100,15 +102,22 @@ def _run(
     from orchestration import driver
     from orchestration.definitions import build_defs
 
+    weeks = [one.week_start for one in before]
     config = {"weeks": [str(week) for week in weeks], "reason": reason, "by": by}
     with dg.DagsterInstance.get() as instance:
         result = driver.run_job(
             build_defs(settings), instance, RESTATE, lambda _: None, {"ops": {"warehouse": {"config": config}}}
         )
     with warehouse.connect(run.url) as connection:
-        if any(one.is_pending for one in restatement.state(connection, weeks)):
+        after = restatement.state(connection, weeks)
+        if any(one.is_pending for one in after):
             raise restatement.RestatementError(
                 f"run {result.run_id} failed, and `engage up` shows why; the weeks are as they were, and pending: "
                 "the next run of weekly_scores restates them"
+            )
+        if {(one.week_start, one.revision) for one in before} & {(one.week_start, one.revision) for one in after}:
+            raise restatement.RestatementError(
+                f"run {result.run_id} failed before it had asked for a revision, and `engage up` shows why; "
+                "nothing is changed"
             )
         return restatement.changes(connection, weeks), "" if result.success else result.run_id

@@ -14,6 +14,7 @@ from assets.figures import FOLDER as FIGURES
 from engage import restatement
 from engage.cli import cli
 from engage.warehouse import connect
+from orchestration.commands import _run
 from orchestration.definitions import build_defs
 from tests.integration.graph.kit import SOURCES, SUITES, Installation, source
 from tests.integration.graph.test_runs import faults, metadata
@@ -147,6 +148,10 @@ def test_a_published_score_stays_and_a_restatement_adds_a_revision(university: I
 
     assert "needs weeks, a reason" in faults(house.job("restate"))
     monday = datetime.fromisoformat(SECOND).date()
+    with connect(house.run.url) as connection:
+        before = restatement.state(connection, [monday])
+    with pytest.raises(restatement.RestatementError, match="nothing is changed"):
+        _run(house.settings, house.run, before, " ", "Ada")
     for reason in ("Clicks of the 15th came late.", "Asked once more."):
         with connect(house.run.url) as connection:
             restatement.ask(connection, [monday], reason, "Ada", house.now)
@@ -183,6 +188,7 @@ def test_what_cannot_be_restated_is_refused(university: Installation) -> None:
     tuesday = engage("restate", "2026-10-13", *asked)
     assert tuesday.exit_code == 2
     assert "2026-10-13 is a Tuesday; weeks are named by their Monday: 2026-10-12" in tuesday.output
+    assert engage("restate", SECOND, "--reason", " ", "--yes").exit_code == 2
     unknown = engage("restate", SECOND, *asked)
     assert isinstance(unknown.exception, restatement.RestatementError)
     assert "not published" in str(unknown.exception)
