@@ -185,17 +185,18 @@ seen as (
         looked_up.last_date
     from reviewed
     left join enrolled on reviewed.student_id = enrolled.student_id and reviewed.reviewed_until = enrolled.activity_date
-    cross join lateral (
-        select
-            daily_activity.source_id,
-            max(daily_activity.activity_date) as last_date
-        from daily_activity
-        where
-            daily_activity.student_id = reviewed.student_id
-            and daily_activity.activity_date <= reviewed.reviewed_until
-            and daily_activity.interactions > 0
-        group by daily_activity.source_id
-    ) as looked_up
+    cross join
+        lateral (
+            select
+                daily_activity.source_id,
+                max(daily_activity.activity_date) as last_date
+            from daily_activity
+            where
+                daily_activity.student_id = reviewed.student_id
+                and daily_activity.activity_date <= reviewed.reviewed_until
+                and daily_activity.interactions > 0
+            group by daily_activity.source_id
+        ) as looked_up
     where enrolled.student_id is null
     union
     -- of a source that was disabled by then nobody has windows of the day
@@ -210,7 +211,7 @@ seen as (
         on
             reviewed.student_id = daily_activity.student_id
             and sources.source_id = daily_activity.source_id
-            and daily_activity.activity_date < sources.disabled_from
+            and sources.disabled_from > daily_activity.activity_date
             and daily_activity.interactions > 0
     group by reviewed.student_id, reviewed.term_code, daily_activity.source_id
 ),
