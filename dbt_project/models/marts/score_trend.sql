@@ -50,7 +50,7 @@ new as (
 ),
 
 -- a handful, each found by the index
-asked_weeks as (
+asked_weeks as ( -- noqa: ST03
     select array_agg(distinct before.week_start) as weeks
     from (select distinct weeks_before from new) as calendars
     cross join unnest(calendars.weeks_before) as before (week_start)
