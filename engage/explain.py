@@ -52,11 +52,10 @@ where student_id = %(student)s and week_start = %(week)s and revision = %(revisi
 """
 _WHY_NOT = """
 select
-    (
-        select string_agg(distinct state, ',') from ops.publication
-        where week_start = %(week)s and coalesce(revision = %(revision)s, true)
-    ) as states,
-    exists (select from intermediate.int_teaching_week where week_start = %(week)s) as is_taught,
+    (select string_agg(distinct state, ',') from ops.publication where week_start = %(week)s) as states,
+    array(
+        select revision from ops.publication where week_start = %(week)s and state = 'published' order by 1
+    ) as revisions,
     (select status from marts.student where student_id = %(student)s) as status,
     exists (
         select from intermediate.int_exemption
@@ -97,7 +96,7 @@ def explain(connection: Connection, student: str, week: date | None, revision: i
             "no score yet: never eligible in a scored week" if known else "no such student on the roster"
         )
     if (score := cursor.execute(_SCORE, given).fetchone()) is None:
-        raise NoScoreError(_why_not(given["week"], cursor.execute(_WHY_NOT, given).fetchall()[0]))
+        raise NoScoreError(_why_not(given, cursor.execute(_WHY_NOT, given).fetchall()[0]))
     given["revision"] = score["revision"]
     parts = cursor.execute(_PARTS, given).fetchall()
     days, points = connection.execute(_DECIDED, [score["config_version"]]).fetchall()[0]
@@ -105,11 +104,14 @@ def explain(connection: Connection, student: str, week: date | None, revision: i
     return Explanation(score, parts, trend, cast(int, days), cast(int, points))
 
 
-def _why_not(week: date, known: Row) -> str:
+def _why_not(given: Row, known: Row) -> str:
+    week, revision = given["week"], given["revision"]
     if "published" not in (known["states"] or ""):
         if known["states"]:
             return f"{week}: not published yet"
-        return f"{week}: not published{'' if known['is_taught'] else ', and not known as a teaching week'}"
+        return f"{week}: not published (`engage week list` shows the weeks that are)"
+    if revision is not None and revision not in known["revisions"]:
+        return f"{week}: there is no revision {revision}; the newest is {known['revisions'][-1]}"
     if known["status"] is None:
         return f"{week}: no score: not on the roster"
     if known["is_exempt"]:

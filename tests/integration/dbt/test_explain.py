@@ -71,6 +71,8 @@ def test_contributions_add_up_and_what_is_left_out_says_why(
     ]:
         with pytest.raises(NoScoreError, match=why):
             explain(fed, student, week, None)
+    with pytest.raises(NoScoreError, match="no revision 7; the newest is 0"):
+        explain(fed, "u01", MONDAY, 7)
     fed.commit()
 
     monkeypatch.setenv("ENGAGE_DATABASE_URL", url)
