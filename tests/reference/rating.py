@@ -98,23 +98,31 @@ def daily_rating(
     }
     some = {day for day, sources in by_day.items() if any((s.source_id, day) in covered for s in sources)}
     every = {day for day in some if all((s.source_id, day) in covered for s in by_day[day])}
+    listed = source_days(university, covered, until)
+    seen = {
+        (a.student_id, a.day)
+        for a in university.activity
+        if a.interactions and a.source_id in {s.source_id for s in listed[a.day]}
+    }
     e: dict[tuple[str, date], float] = defaultdict(float)
     for a in university.activity:
         e[a.student_id, a.day] += weights.get((a.source_id, a.day), 0) * math.log(1 + a.interactions)
     found = {}
     for day in by_day:
-        total, facts, groups = {}, {}, defaultdict(list)
+        total, facts, groups, inactive = {}, {}, defaultdict(list), set()
         for student, period in enrolled(university, day).items():
             length = lengths[period.attributes.get("mode") == "PT"]
-            window = [d for d in span(day - timedelta(length - 1), day) if d in some]
-            if window:
+            days = span(day - timedelta(length - 1), day)
+            if not any((student, d) in seen for d in days):
+                inactive.add(student)
+            if window := [d for d in days if d in some]:
                 by = {d: length - (day - d).days for d in window}
                 total[student] = sum(by[d] * e[student, d] for d in window) / sum(by.values())
                 keys = group_keys(period.attributes, university.parameters.peer_levels)
                 facts[student] = (length, len(window), len(every & set(window)), {**keys, 99: "institution"})
                 for level, group in facts[student][3].items():
                     groups[level, group].append(student)
-        for student, (length, days, fully, keys) in facts.items():
+        for student, (length, n, fully, keys) in facts.items():
             level, group = next(
                 (v, g)
                 for v, g in sorted(keys.items())
@@ -123,8 +131,8 @@ def daily_rating(
             engagement = round(total[student], 9)
             others = [round(total[s], 9) for s in groups[level, group] if total[s] > 0]
             relative = round(engagement / median(others), 9) if engagement else 0.0
-            rating = 1 + sum(relative >= cut for cut in cuts) if engagement else 0
-            found[student, day] = Rating(rating, engagement, relative, length, days, fully, group)
+            rating = 0 if student in inactive else 1 + sum(relative >= cut for cut in cuts)
+            found[student, day] = Rating(rating, engagement, relative, length, n, fully, group)
     return found
 
 

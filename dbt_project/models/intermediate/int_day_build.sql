@@ -27,7 +27,6 @@ engagement_days as (
         day,
         md5(string_agg(concat_ws(' ', source_id, state, weight), ', ' order by source_id)) as state
     from source_days
-    where weight is not null
     group by day
 ),
 

@@ -25,12 +25,12 @@ days as (
     where mart = 'int_day_engagement' and state is not null
 ),
 
--- whole billionths, whose sums are exact in any order
+-- whole billionths, whose sums are exact in any order; 0 for whom only sources that do not count have seen
 final as (
     select
         days.day,
         totals.student_id,
-        totals.engagement::bigint as engagement
+        coalesce(totals.engagement, 0)::bigint as engagement
     from days
     cross join lateral (
         select
@@ -39,7 +39,7 @@ final as (
         from daily_activity
         inner join source_days
             on daily_activity.source_id = source_days.source_id and daily_activity.activity_date = source_days.day
-        where daily_activity.activity_date = days.day and source_days.weight is not null
+        where daily_activity.activity_date = days.day
         group by daily_activity.student_id
         having sum(daily_activity.interactions) > 0
     ) as totals

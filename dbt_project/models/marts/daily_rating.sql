@@ -60,7 +60,7 @@ windows as (
 ),
 
 -- one day at a time (all other joins are by hash: no planner knows how many groups a day has), both lengths in one pass;
--- whole billionths, whose sums are exact in any order
+-- whole billionths, whose sums are exact in any order; null for whom no source at all has seen in the window
 sums as (
     select
         days.day,
@@ -77,43 +77,43 @@ sums as (
         from (
             select
                 engagement.student_id,
-                engagement.engagement::double precision as engagement,
+                (case when covered_days.day is null then 0 else engagement.engagement end)::double precision as engagement,
                 days.day - engagement.day as age
             from engagement
+            left join covered_days on engagement.day = covered_days.day
             where
                 engagement.day > days.day - greatest(parameters.full_time_days, parameters.part_time_days)
                 and engagement.day <= days.day
-                and engagement.day in (select covered_days.day from covered_days)
             offset 0 -- noqa: AM09
         ) as recent
         group by recent.student_id
     ) as totals
 ),
 
+totals as (
+    select
+        students.*,
+        case
+            when students.window_days = parameters.full_time_days then sums.full_time_total
+            else sums.part_time_total
+        end as total
+    from students
+    cross join parameters
+    left join sums on students.day = sums.day and students.student_id = sums.student_id
+),
+
 rated as (
     select
-        students.day,
-        students.student_id,
-        students.profile,
+        totals.day,
+        totals.student_id,
+        totals.profile,
+        totals.total is not null as is_seen,
         windows.window_days,
         windows.covered_days,
         windows.fully_covered_days,
-        round(
-            (
-                coalesce(
-                    case
-                        when students.window_days = parameters.full_time_days then sums.full_time_total
-                        else sums.part_time_total
-                    end,
-                    0
-                ) / windows.total_weight
-            )::numeric / 1000000000,
-            9
-        )::double precision as engagement
-    from students
-    cross join parameters
-    inner join windows on students.day = windows.day and students.window_days = windows.window_days
-    left join sums on students.day = sums.day and students.student_id = sums.student_id
+        round((coalesce(totals.total, 0) / windows.total_weight)::numeric / 1000000000, 9)::double precision as engagement
+    from totals
+    inner join windows on totals.day = windows.day and totals.window_days = windows.window_days
 ),
 
 profiles as (
@@ -214,10 +214,10 @@ final as (
         relative.student_id,
         relative.day as rating_date,
         (
-            case when relative.engagement > 0 then 1 + width_bucket(relative.relative, parameters.rating_cuts) else 0 end
+            case when relative.is_seen then 1 + width_bucket(relative.relative, parameters.rating_cuts) else 0 end
         )::smallint as rating,
         case
-            when relative.engagement = 0 then 'Inactive'
+            when not relative.is_seen then 'Inactive'
             else (array['Very Low', 'Low', 'Active', 'High', 'Very High'])[
                 1 + width_bucket(relative.relative, parameters.rating_cuts)
             ]
