@@ -40,6 +40,12 @@ covered_days as (
     having bool_or(is_covered)
 ),
 
+lengths as (
+    select full_time_days as window_days from parameters
+    union
+    select part_time_days as window_days from parameters
+),
+
 -- today weighs as many as the window has days, the oldest day 1
 windows as (
     select
@@ -49,11 +55,7 @@ windows as (
         (count(*) filter (where covered_days.is_covered_by_all))::smallint as fully_covered_days,
         sum(lengths.window_days - (days.day - covered_days.day)) as total_weight
     from days
-    cross join (
-        select full_time_days as window_days from parameters
-        union
-        select part_time_days as window_days from parameters
-    ) as lengths
+    cross join lengths
     inner join covered_days
         on days.day >= covered_days.day and days.day < covered_days.day + lengths.window_days
     group by days.day, lengths.window_days
@@ -71,9 +73,9 @@ sums as (
         select
             recent.student_id,
             sum(recent.engagement * (parameters.full_time_days - recent.age))
-                filter (where recent.age < parameters.full_time_days) as full_time_total,
+            filter (where recent.age < parameters.full_time_days) as full_time_total,
             sum(recent.engagement * (parameters.part_time_days - recent.age))
-                filter (where recent.age < parameters.part_time_days) as part_time_total
+            filter (where recent.age < parameters.part_time_days) as part_time_total
         from (
             select
                 engagement.student_id,
@@ -140,21 +142,33 @@ levels as (
         '{}' as attributes
 ),
 
+shapes as (
+    select distinct profile
+    from profiles
+),
+
+attributes as (
+    {%- for attribute in daily_attributes() %}
+        select
+            '{{ attribute }}' as attribute,
+            {{ loop.index }} as place
+        {{ "union all" if not loop.last }}
+    {%- endfor %}
+),
+
 -- a level at which one of the student's attributes is unknown is skipped
 peer_groups as (
     select
         shapes.profile,
         levels.position,
         levels.peer_level,
-        coalesce(string_agg(values_of.value, ' / ' order by keys.place), 'institution') as peer_group
-    from (select distinct profile from profiles) as shapes
+        coalesce(string_agg(shapes.profile[attributes.place], ' / ' order by keys.place), 'institution') as peer_group
+    from shapes
     cross join levels
     left join lateral unnest(levels.attributes) with ordinality as keys (attribute, place) on true
-    left join lateral (
-        select shapes.profile[array_position(array['{{ daily_attributes() | join("', '") }}'], keys.attribute)] as value
-    ) as values_of on true
+    left join attributes on keys.attribute = attributes.attribute
     group by shapes.profile, levels.position, levels.peer_level
-    having count(keys.attribute) = count(values_of.value)
+    having count(keys.attribute) = count(shapes.profile[attributes.place])
 ),
 
 -- numbers, for they join and sort faster than names
@@ -203,8 +217,7 @@ relative as (
         rated.*,
         compared_with.peer_level,
         compared_with.peer_group,
-        case when rated.engagement > 0 then round((rated.engagement / compared_with.median)::numeric, 9) else 0 end
-            ::double precision as relative
+        coalesce(round((rated.engagement / compared_with.median)::numeric, 9), 0)::double precision as relative
     from rated
     inner join compared_with on rated.day = compared_with.day and rated.profile = compared_with.profile
 ),
