@@ -56,7 +56,8 @@ peer_groups as (
     group by week_start, revision, peer_level, peer_group
 ),
 
-members as (
+-- made once and before the many rows are met: else each of them is compared by the group's names
+members as materialized (
     select
         scores.student_id,
         scores.week_start,
@@ -86,8 +87,7 @@ group_activity as (
     inner join members
         on
             daily_activity.student_id = members.student_id
-            and daily_activity.activity_date - (extract(isodow from daily_activity.activity_date)::integer - 1)
-            = members.week_start
+            and daily_activity.activity_date - (daily_activity.activity_date - date '2001-01-01') % 7 = members.week_start
     where daily_activity.activity_date = any((select days.days from days)::date[])
     group by members.peer_group_number, daily_activity.source_id
 ),
