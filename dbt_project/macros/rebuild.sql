@@ -52,3 +52,14 @@
     from {{ ref('int_publication') }} as done cross join ops.scoring_parameter as parameters
     where p.week_start = done.week_start and p.revision = done.revision and p.state = 'pending'
 {%- endmacro %}
+
+{# After a backfill, not after a night: until statistics are taken the next model plans as if the table were as before. #}
+{% macro analyze_if_many_days() -%}
+    do $$
+    begin
+        if (select count(*) from ops.rebuilt_day) > 50 then
+            analyze {{ this }};
+        end if;
+    end
+    $$
+{%- endmacro %}

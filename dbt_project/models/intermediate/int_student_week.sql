@@ -2,6 +2,9 @@ with
 
 enrolments as not materialized (select * from {{ ref('stg_feeds__enrolments') }}),
 
+-- the table itself: through a view with steps of its own the newest is not found by the index, all history is read
+raw_enrolments as not materialized (select * from {{ source('raw', 'enrolments') }}),
+
 sources as (select * from {{ source('ops', 'source') }}),
 
 week_lags as (select * from {{ ref('int_week_lag') }}),
@@ -22,12 +25,12 @@ snapshots as materialized (
         coalesce(
             (
                 select max(e.as_of_date)
-                from enrolments as e
+                from raw_enrolments as e
                 where e.source_id = sources.source_id and e.as_of_date <= weeks.week_start + 6
             ),
             (
                 select min(e.as_of_date)
-                from enrolments as e
+                from raw_enrolments as e
                 where e.source_id = sources.source_id
             )
         ) as as_of_date
@@ -60,51 +63,39 @@ periods as (
     where enrolments.status_from <= snapshots.week_start + 6
 ),
 
--- few have a history; the others need no sorting
-several as (
+-- few have a history: the others are taken as they are
+counted as materialized (
     select
-        week_start,
-        student_id
+        *,
+        count(*) over (partition by week_start, student_id) as held
     from periods
-    group by week_start, student_id
-    having count(*) > 1
 ),
 
 -- of two periods that hold on the same day, the one that started later speaks
 ranked as (
     select
-        periods.*,
-        periods.days_held
-        & ~coalesce(bit_or(periods.days_held) over (later rows between unbounded preceding and 1 preceding), 0) as days,
+        *,
+        days_held & ~coalesce(bit_or(days_held) over (later rows between unbounded preceding and 1 preceding), 0) as days,
         row_number() over (
-            partition by periods.week_start, periods.student_id
-            order by
-                periods.status_to > periods.week_start + 6 desc,
-                periods.status_from desc,
-                periods.source_id asc,
-                periods.row_number asc
+            partition by week_start, student_id
+            order by status_to > week_start + 6 desc, status_from desc, source_id asc, row_number asc
         ) as place
-    from periods
-    inner join several on periods.week_start = several.week_start and periods.student_id = several.student_id
-    window
-        later as (
-            partition by periods.week_start, periods.student_id
-            order by periods.status_from desc, periods.source_id asc, periods.row_number asc
-        )
+    from counted
+    where held > 1
+    window later as (partition by week_start, student_id order by status_from desc, source_id asc, row_number asc)
 ),
 
 final as (
     select
-        periods.week_start,
-        periods.student_id,
-        periods.status = 'active' and periods.days_held & 64 > 0 as is_active,
+        week_start,
+        student_id,
+        status = 'active' and days_held & 64 > 0 as is_active,
         {% for attribute in roster_attributes() %}
-            periods.{{ attribute }},
+            {{ attribute }},
         {% endfor %}
-        case when periods.status in ('suspended', 'placement', 'study_abroad') then periods.days_held else 0 end as days_away
-    from periods
-    left join several on periods.week_start = several.week_start and periods.student_id = several.student_id
-    where several.student_id is null
+        case when status in ('suspended', 'placement', 'study_abroad') then days_held else 0 end as days_away
+    from counted
+    where held = 1
     union all
     select
         week_start,

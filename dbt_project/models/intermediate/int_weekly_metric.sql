@@ -10,6 +10,13 @@ sources as (select * from {{ ref('stg_ops__scored_source') }}),
 
 weeks as (select distinct week_start from eligible),
 
+-- as a list, and met without a join: by a range of days each week would look through all of them
+days as (
+    select array_agg(weeks.week_start + day.day) as days
+    from weeks
+    cross join generate_series(0, 6) as day (day)
+),
+
 usable as (
     select
         source_weeks.week_start,
@@ -27,7 +34,7 @@ usable as (
 -- sums of whole numbers: exact in double precision, in any order, and without an allocation for each
 weekly_activity as (
     select
-        weeks.week_start,
+        {{ monday('daily_activity.activity_date') }} as week_start,
         daily_activity.student_id,
         {% for k in slots() %}
             sum(coalesce(daily_activity.attended, daily_activity.interactions)::double precision)
@@ -35,13 +42,10 @@ weekly_activity as (
             sum(daily_activity.expected::double precision) filter (where sources.slot = {{ k }}) as expected_{{ k }},
         {% endfor %}
         sources.chunk
-    from weeks
-    inner join daily_activity
-        on
-            weeks.week_start <= daily_activity.activity_date
-            and weeks.week_start + 7 > daily_activity.activity_date
+    from daily_activity
     inner join sources on daily_activity.source_id = sources.source_id
-    group by weeks.week_start, daily_activity.student_id, sources.chunk
+    where daily_activity.activity_date = any((select days.days from days)::date[])
+    group by {{ monday('daily_activity.activity_date') }}, daily_activity.student_id, sources.chunk
 ),
 
 -- no row of a usable week is zero activity; no row of a register is nothing expected

@@ -5,7 +5,7 @@
         incremental_strategy='append',
         indexes=[{'columns': ['student_id', 'activity_date']}, {'columns': ['activity_date']}],
         pre_hook=["{{ claim_touched_days() }}", "{{ delete_claimed_days() }}"],
-        post_hook="{{ release_claimed_days() }}",
+        post_hook=["{{ release_claimed_days() }}", "{{ analyze_if_many_days() }}"],
     )
 }}
 

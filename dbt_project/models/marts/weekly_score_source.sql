@@ -87,7 +87,7 @@ group_activity as (
     inner join members
         on
             daily_activity.student_id = members.student_id
-            and daily_activity.activity_date - (daily_activity.activity_date - date '2001-01-01') % 7 = members.week_start
+            and {{ monday('daily_activity.activity_date') }} = members.week_start
     where daily_activity.activity_date = any((select days.days from days)::date[])
     group by members.peer_group_number, daily_activity.source_id
 ),
