@@ -74,25 +74,35 @@ allowed as (
     group by studies.week_start, studies.teaching_programme, studies.teaching_cohort, sources.chunk
 ),
 
-final as (
+-- each with their own study first: else every student meets what is allowed to all studies of the week
+studied as materialized (
     select
-        totals.week_start,
-        totals.student_id,
+        totals.*,
         eligible.profile_id,
-        {% for k in slots() %}
-            case
-                when allowed.is_allowed_{{ k }} then totals.total_{{ k }} / totals.units_{{ k }} * 2 ^ 28
-            end::integer as metric_{{ k }},
-        {% endfor %}
-        totals.chunk
+        eligible.teaching_programme,
+        eligible.teaching_cohort
     from totals
     inner join eligible on totals.week_start = eligible.week_start and totals.student_id = eligible.student_id
+),
+
+final as (
+    select
+        studied.week_start,
+        studied.student_id,
+        studied.profile_id,
+        {% for k in slots() %}
+            case
+                when allowed.is_allowed_{{ k }} then studied.total_{{ k }} / studied.units_{{ k }} * 2 ^ 28
+            end::integer as metric_{{ k }},
+        {% endfor %}
+        studied.chunk
+    from studied
     inner join allowed
         on
-            totals.week_start = allowed.week_start
-            and totals.chunk = allowed.chunk
-            and eligible.teaching_programme = allowed.teaching_programme
-            and eligible.teaching_cohort = allowed.teaching_cohort
+            studied.week_start = allowed.week_start
+            and studied.chunk = allowed.chunk
+            and studied.teaching_programme = allowed.teaching_programme
+            and studied.teaching_cohort = allowed.teaching_cohort
 )
 
 select * from final

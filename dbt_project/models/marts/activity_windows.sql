@@ -209,7 +209,8 @@ unfolded as (
     ) as windows (k, interactions_7d, interactions_14d, interactions_21d, last_date)
 ),
 
-days as (
+-- made before they meet their day: else each would meet all days of its source
+days as materialized (
     select *
     from unfolded
     where is_enrolled and activity_date between first_day and last_day

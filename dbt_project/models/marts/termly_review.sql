@@ -168,6 +168,29 @@ enrolled as (
     from windows
 ),
 
+-- a source at a time: where none was disabled nothing is read
+of_disabled as (
+    select
+        sources.source_id,
+        sources.disabled_from,
+        of_source.student_id,
+        of_source.activity_date
+    from sources
+    cross join
+        lateral (
+            select
+                daily_activity.student_id,
+                daily_activity.activity_date
+            from daily_activity
+            where
+                daily_activity.source_id = sources.source_id
+                and daily_activity.activity_date < sources.disabled_from
+                and daily_activity.interactions > 0
+            offset 0 -- noqa: AM09
+        ) as of_source
+    where sources.disabled_from is not null
+),
+
 -- who was enrolled on the day has it in the windows; of others it is looked up
 seen as (
     select
@@ -203,17 +226,12 @@ seen as (
     select
         reviewed.student_id,
         reviewed.term_code,
-        daily_activity.source_id,
-        max(daily_activity.activity_date) as last_date
+        of_disabled.source_id,
+        max(of_disabled.activity_date) as last_date
     from reviewed
-    inner join sources on reviewed.reviewed_until >= sources.disabled_from
-    inner join daily_activity
-        on
-            reviewed.student_id = daily_activity.student_id
-            and sources.source_id = daily_activity.source_id
-            and sources.disabled_from > daily_activity.activity_date
-            and daily_activity.interactions > 0
-    group by reviewed.student_id, reviewed.term_code, daily_activity.source_id
+    inner join of_disabled
+        on reviewed.student_id = of_disabled.student_id and reviewed.reviewed_until >= of_disabled.disabled_from
+    group by reviewed.student_id, reviewed.term_code, of_disabled.source_id
 ),
 
 last_seen as (
