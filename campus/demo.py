@@ -105,6 +105,7 @@ def play(campus: Campus, run: runtime.Runtime, settings: Settings) -> None:
         _look(run, settings)
         _at(campus, _morning(world, last_week) + LOOK_AGAIN)
         _done(driver.run_job(defs, instance, "everything", click.echo))
+        _publish(campus, defs, instance, settings, last_week)
         click.secho(f"\n[2/3] Week {WEEKS} arrives day by day, noticed by the sensors", bold=True)
         for day in range(last_week + 1, last_week + 8):
             arrived = _at(campus, _morning(world, day))
@@ -112,11 +113,15 @@ def play(campus: Campus, run: runtime.Runtime, settings: Settings) -> None:
             _look(run, settings)
             _at(campus, _morning(world, day) + LOOK_AGAIN)
             _done(*driver.tick(defs, instance, say=_indented))
-        # A file of the week is held, so on Monday morning the week still waits for it.
-        until = load_scoring(settings.config).wait_until
-        os.environ["ENGAGE_NOW"] = datetime.combine(world.date(last_week + 7), until, ZONE).isoformat()
-        click.echo(f"Mon {until:%H:%M}: what is late is waited for no longer")
-        _done(driver.run_job(defs, instance, "weekly_scores", click.echo))
+        _publish(campus, defs, instance, settings, last_week + 7)
+
+
+def _publish(campus: Campus, defs: dg.Definitions, instance: dg.DagsterInstance, settings: Settings, day: int) -> None:
+    """Publish at the hour of that Monday from which a week waits no longer: of both weeks a file is late or held."""
+    until = load_scoring(settings.config).wait_until
+    os.environ["ENGAGE_NOW"] = datetime.combine(campus.world.date(day), until, ZONE).isoformat()
+    click.echo(f"Mon {until:%H:%M}: what is late is waited for no longer")
+    _done(driver.run_job(defs, instance, "weekly_scores", click.echo))
 
 
 def _look(run: runtime.Runtime, settings: Settings) -> None:
