@@ -2,7 +2,7 @@
 
 with
 
-days as (select generate_series('2000-01-01', '2049-12-31', interval '1 day') as calendar_date),
+days as (select generate_series(timestamp '2000-01-01', timestamp '2049-12-31', interval '1 day') as calendar_date),
 
 final as (select calendar_date::date as calendar_date from days)
 
