@@ -66,7 +66,7 @@ def replay(settings: Settings, source: Path, daily: bool, shuffle: int | None) -
             play = _Play(settings, run, instance, prepared, served)
             end = _afternoon(days[-1][0] + timedelta(days=8))
             if daily:
-                play.day_by_day(days)
+                play.day_by_day(days, end)
             elif shuffle is not None:
                 random.Random(shuffle).shuffle(files)
                 play.in_portions(files, end)
@@ -109,6 +109,8 @@ class _Play:
             if now.weekday() == 0:
                 self._job("weekly_scores")
             day += timedelta(days=1)
+        self._deliver([], end)
+        self._job("daily_marts")
 
     def _deliver(self, files: list[Path], now: datetime) -> None:
         """Put files on the server and take the first of the two looks that settle them."""
