@@ -98,8 +98,8 @@ class _Play:
             self._tick()
         self._job("everything")
 
-    def day_by_day(self, days: list[tuple[date, list[Path]]]) -> None:
-        """Every day's files on the day after, and every Monday the week's scores."""
+    def day_by_day(self, days: list[tuple[date, list[Path]]], end: datetime) -> None:
+        """Every day's files on the morning after, every Monday the week's scores, and the marts of days at the end."""
         by_day = dict(days)
         day, last = days[0][0], days[-1][0] + timedelta(days=7)
         while day <= last:
