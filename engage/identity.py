@@ -5,9 +5,9 @@ The only module that writes `pii`. A snapshot that says what the one before it s
 
 from psycopg import sql
 
-from engage.load import normalised
 from engage.records import IDENTITY_KINDS
 from engage.statements import Statements
+from engage.typed_statement import normalised
 
 
 def take_back(statements: Statements) -> None:

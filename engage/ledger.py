@@ -12,11 +12,12 @@ from psycopg.types.json import Jsonb
 
 from engage.audit import Verdict
 from engage.decisions import Decided
-from engage.load import Loaded, normalised
+from engage.load import Loaded
 from engage.sources import Source
 from engage.statements import Statements
 from engage.suites import READABLE, Suite
 from engage.typed_pass import literal
+from engage.typed_statement import normalised
 
 
 @dataclass(frozen=True)

@@ -5,23 +5,19 @@
 through COPY and SQL only; Python looks at single lines only when a file has some that are not well formed.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from io import TextIOWrapper
 from typing import cast
 
 import psycopg
 from psycopg import sql
 
-from engage import collapse, headings, text, typed_pass
+from engage import headings, text, typed_pass, typed_statement
 from engage.headings import Layout
 from engage.landing import Delivery
-from engage.records import Field
-from engage.sources import Column, Source
+from engage.sources import Source
 from engage.text import CareError, Opener, Quoting, UnreadableError
 from engage.warehouse import Connection
-
-Quick = dict[str, tuple[str, typed_pass.Typed]]
 
 _TRUNCATE_FROM = 5_000
 """Rows. Fewer are deleted, which takes less time than giving the tables new files."""
@@ -60,11 +56,6 @@ def typed_columns(source: Source) -> dict[str, str]:
         # The reference when it is known to nobody; both null when the row has no day.
         columns |= {"student_id": "text", "unknown_student": "text"}
     return columns
-
-
-def normalised(kind: str, ref: str) -> str:
-    """SQL of a student reference as it is compared: user names and e-mail addresses whatever their case."""
-    return f"lower({ref})" if kind in ("username", "email") else ref
 
 
 class WorkingTables:
@@ -212,14 +203,17 @@ class WorkingTables:
             "last_day": delivery.last_day,
             "kind": self._source.identified_by,
         }
-        if quick := self._quick(layout):
-            statement = psycopg.ClientCursor(self._connection).mogrify(self._typed_pass(layout, quick), parameters)
+        if quick := typed_statement.quick(self._source, layout):
+            statement = psycopg.ClientCursor(self._connection).mogrify(self._statement(layout, quick), parameters)
             kept = self._connection.execute(
                 "select load.attempt(%s, %s)", [statement, self._source.format.time_zone]
             ).fetchone()
             if kept and kept[0] is not None:
                 return cast(int, kept[0])
-        return self._connection.execute(self._typed_pass(layout, {}), parameters).rowcount
+        return self._connection.execute(self._statement(layout, {}), parameters).rowcount
+
+    def _statement(self, layout: Layout, quick: typed_statement.Quick) -> sql.Composed:
+        return typed_statement.statement(self._source, self._zone, layout, quick, self.text, self.rows)
 
     def _dropped(self, layout: Layout, count: int) -> dict[str, int]:
         """Count the rows left out by the first rule that says so; the others of them are repetitions."""
@@ -235,103 +229,6 @@ class WorkingTables:
         if (repeated := count - sum(found.values())) and self._source.collapse:
             found[self._source.collapse.reason] = repeated
         return found
-
-    def _fields(self, layout: Layout) -> dict[str, tuple[Field, Column]]:
-        """Return the fields of the record, each with what the source says of its column: nothing, if it has none."""
-        source, absent = self._source, Column(name="")
-        return {
-            name: (
-                replace(field, required=field.required or (name == "event_id" and source.relation == "append")),
-                source.columns.get(name, absent) if name in layout.cells else absent,
-            )
-            for name, field in source.kind.fields.items()
-        }
-
-    def _quick(self, layout: Layout) -> Quick:
-        """Return the fields that may be read quickly, with SQL of their reading and of what stands over it."""
-        fields, cells = self._fields(layout), layout.cells
-        found = {n: typed_pass.quick(n, cells[n], f, c) for n, (f, c) in fields.items() if n in cells}
-        return {name: how for name, how in found.items() if how}
-
-    def _typed_pass(self, layout: Layout, quick: Quick) -> sql.Composed:
-        """SQL that fills the typed table from the text table; raises unless all of the `quick` fields are regular."""
-        source, record, drops = self._source, self._source.kind, layout.drops
-        fields = self._fields(layout)
-        careful = {n: fields[n] for n in fields if n not in quick}
-        typed = {n: typed_pass.typed(n, f, c, source.format.time_zone) for n, (f, c) in careful.items()}
-        typed |= {n: over for n, (_, over) in quick.items()}
-        prepared = [
-            f'{cell if n in quick else typed_pass.prepared(cell, f, c)} as "{n}"'
-            for n, (f, c) in fields.items()
-            for cell in [layout.cells.get(n, "null")]
-        ]
-        prepared += [f'{reading} as "{n}_read"' for n, (reading, _) in quick.items()]
-        told = [f"({expression}) as told_{n}" for n, (expression, _) in enumerate(drops)]
-        time = f'"{record.day_of}"' if record.day_of else None
-        united = "duration_s" if source.collapse and source.collapse.overlapping else None
-        day = f"({time} at time zone %(zone)s)::date" if time else "%(first_day)s::date"
-        if time and quick and self._zone == source.format.time_zone:
-            day = f"{time}::date"
-        ahead = f"date_part('epoch', {time} - %(ends_at)s)" if time else "null"
-        student = "i.student_id, case when i.student_id is null and day is not null then student_ref end"
-        return sql.SQL(
-            # `offset 0` keeps Postgres from working out the same expression again wherever it is used.
-            """
-            insert into {rows} (
-                row_number, load_error, load_field, {fields}, day, unnamed_day, seconds_ahead{student_columns}
-            )
-            with cells as (
-                select row_number, problem, {prepared} from {text} where problem is not null or not ({dropped}) offset 0
-            ),
-            shaped as (select *{shaped} from cells offset 0),
-            parsed as (select *{parsed} from shaped offset 0),
-            valued as (select *, {values} from parsed offset 0),
-            typed as (
-                select
-                    row_number, coalesce(problem, {problems}) as load_error, problem is null as is_line, {typed}{told}
-                from valued
-            ),
-            {single},
-            dated as (select *, {day} as day from single where is_repeated is not true offset 0)
-            select
-                row_number, load_error, case when is_line then split_part(load_error, ':', 1) end, {united}, day,
-                case when day not between %(first_day)s::date and %(last_day)s::date then day end, {ahead}{students}
-            from dated {identity}
-            """
-        ).format(
-            rows=self.rows,
-            text=self.text,
-            fields=sql.SQL(", ").join(map(sql.Identifier, fields)),
-            student_columns=sql.SQL(", student_id, unknown_student" if record.names_student else ""),
-            prepared=_list([*prepared, *told]),
-            dropped=sql.SQL(" or ".join(condition for _, condition in drops) or "false"),
-            shaped=_added(e for n, (f, c) in careful.items() for e in typed_pass.shaped(n, f, c)),
-            parsed=_added(e for n, (f, c) in careful.items() for e in typed_pass.parsed(n, f, c)),
-            problems=_list([typed[n].problem for n in fields]),
-            values=_list([f'{typed[n].value} as "{n}_value"' for n in fields]),
-            typed=_list([f'"{n}_value" as "{n}"' for n in fields]),
-            told=sql.SQL("".join(f", told_{n}" for n in range(len(drops)))),
-            single=collapse.steps(source, normalised(source.identified_by, "student_ref")),
-            united=_list([collapse.UNITED if n == united else f'"{n}"' for n in fields]),
-            day=sql.SQL(day),
-            ahead=sql.SQL(ahead),
-            students=sql.SQL(f", {student}" if record.names_student else ""),
-            identity=sql.SQL(
-                "left join pii.identity as i on i.ref_kind = %(kind)s and i.valid_from <= day and day < i.valid_to"
-                f" and i.ref = {normalised(source.identified_by, 'student_ref')}"
-                if record.names_student
-                else ""
-            ),
-        )
-
-
-def _list(expressions: list[str]) -> sql.SQL:
-    return sql.SQL(", ".join(expressions))
-
-
-def _added(columns: Iterable[tuple[str, str]]) -> sql.SQL:
-    """SQL of further columns, given as name and expression."""
-    return sql.SQL("".join(f', {expression} as "{name}"' for name, expression in columns))
 
 
 def _text_columns(width: int) -> list[sql.Identifier]:

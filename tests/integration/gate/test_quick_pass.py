@@ -113,8 +113,8 @@ DELIVERY = Delivery(
 class Careful(WorkingTables):
     """Never tries the quick pass."""
 
-    def _quick(self, layout: Any) -> Any:
-        return {}
+    def _statement(self, layout: Any, _quick: Any) -> Any:
+        return super()._statement(layout, {})
 
 
 class Watched(WorkingTables):
@@ -124,9 +124,9 @@ class Watched(WorkingTables):
         self.passes: list[str] = []
         super().__init__(*arguments)
 
-    def _typed_pass(self, layout: Any, quick: Any) -> Any:
+    def _statement(self, layout: Any, quick: Any) -> Any:
         self.passes.append("quick" if quick else "careful")
-        return super()._typed_pass(layout, quick)
+        return super()._statement(layout, quick)
 
 
 def both(
