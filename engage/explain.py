@@ -4,6 +4,7 @@ Reads only; what it returns is of one student, and whoever calls it answers for 
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, cast
@@ -128,8 +129,15 @@ def metric_in_words(record: str | None, metric: float) -> str:
     return f"{metric:.2f} (about {math.expm1(metric):,.0f} a week)"
 
 
-def left_out(part: Row, min_complete_days: int) -> str:
-    """Return in a sentence why a source did not count."""
+def left_out(parts: Sequence[Row], min_complete_days: int) -> list[str]:
+    """Return in sentences why sources did not count, those of the same reason together."""
+    found: dict[str, list[str]] = {}
+    for part in parts:
+        found.setdefault(_reason(part, min_complete_days), []).append(part["source"])
+    return [f"{', '.join(names)}: {reason}" for reason, names in found.items()]
+
+
+def _reason(part: Row, min_complete_days: int) -> str:
     days = ", ".join(f"{day:%a}" for day in part["incomplete_days"])
     reasons = {
         "not_enabled": "left out for everybody: not enabled at the end of the week",
@@ -143,7 +151,7 @@ def left_out(part: Row, min_complete_days: int) -> str:
         "no_metric": "left out for this student: nothing was expected of them",
         "not_scored": "would have counted, but what there is of this student weighs too little for a score",
     }
-    return f"{part['source']}: {reasons[part['reason']]}"
+    return reasons[cast(str, part["reason"])]
 
 
 def trend_in_words(trend: Row, attention_below: int) -> str:

@@ -57,8 +57,8 @@ def _tell(found: Explanation) -> None:
         click.echo(f"Contributions add up to {score['composite']:+.3f}; 0 is the mean of the group")
     if others := [part for part in found.parts if not part["is_counted"]]:
         click.echo()
-        for part in others:
-            click.echo(left_out(part, found.min_complete_days))
+        for line in left_out(others, found.min_complete_days):
+            click.echo(line)
     if found.trend:
         click.echo(f"\nTrend: {trend_in_words(found.trend, found.attention_below)}")
 
