@@ -14,6 +14,7 @@ from assets.naming import name_of, raw_key
 from engage.sources import Source
 
 Node = dict[str, Any]
+WHOLE_HISTORY = "full_history"
 _EMAIL = re.compile(r"^[^@\s]+@[^@\s]+\.[^@\s]+$")
 
 
@@ -23,8 +24,11 @@ class Warehouse:
 
     specs: dict[str, dg.AssetSpec]
     checks: dict[str, dg.AssetCheckSpec]
+    """All of them."""
     daily: set[str]
     """The models tagged `daily`, and all that they are made from."""
+    whole_history: dict[str, dg.AssetCheckSpec]
+    """Those of `checks` that look through all history, tagged `full_history`; what builds does not wait for them."""
 
 
 def read_manifest(manifest: Node, sources: dict[str, Source]) -> Warehouse:
@@ -62,7 +66,8 @@ def read_manifest(manifest: Node, sources: dict[str, Source]) -> Warehouse:
             checks[unique_id] = dg.AssetCheckSpec(
                 name_of(node["name"]), asset=keys[tested], description=node["description"] or _what_it_tests(node)
             )
-    return Warehouse(specs, checks, _tagged_and_upstream(models, "daily"))
+    whole = {one: check for one, check in checks.items() if WHOLE_HISTORY in nodes[one]["tags"]}
+    return Warehouse(specs, checks, _tagged_and_upstream(models, "daily"), whole)
 
 
 def _tagged_and_upstream(models: dict[str, Node], tag: str) -> set[str]:

@@ -13,7 +13,7 @@ import dagster as dg
 from psycopg.sql import Identifier
 
 from assets import figures
-from assets.manifest import Node, Warehouse, read_manifest
+from assets.manifest import WHOLE_HISTORY, Node, Warehouse, read_manifest
 from assets.resources import WarehouseResource, readable_failures
 from engage import clock, configuration, dbt, health, restatement, weekly
 from engage.settings import Settings
@@ -72,10 +72,14 @@ def warehouse_asset(manifest: Node, sources: dict[str, Source], settings: Settin
         context: dg.AssetExecutionContext, config: Restate, warehouse: WarehouseResource
     ) -> Iterator[Result]:
         wanted = {ids[key] for key in context.selected_asset_keys}
+        checks = context.selected_asset_check_keys
+        if not wanted:
+            yield from _whole_history(warehouse, models, settings, checks)
+            return
         weekly_too = bool(wanted - models.daily)
         # Whole always: a score built without what it is made from would be published as it is.
         names = sorted(unique_id.rpartition(".")[2] for unique_id in (models.specs if weekly_too else models.daily))
-        left_out = ["resource_type:unit_test", *([] if weekly_too else ["tag:full_history"])]
+        left_out = ["resource_type:unit_test", f"tag:{WHOLE_HISTORY}"]
         results: Sequence[dbt.NodeResult]
         asked: Sequence[weekly.Week] = []
         failure, address, now = None, warehouse.address, clock.now()
@@ -104,7 +108,6 @@ def warehouse_asset(manifest: Node, sources: dict[str, Source], settings: Settin
             except dbt.DbtError as error:
                 results, failure = error.nodes, dg.Failure(str(error), allow_retries=False)
         with readable_failures(), warehouse.connect() as connection:
-            checks = context.selected_asset_check_keys
             yield from _events(results, models, wanted, checks, connection)
             if asked and ON_TIME.key in checks and any(_is_published(models, result) for result in results):
                 yield _on_time(asked)
@@ -112,6 +115,24 @@ def warehouse_asset(manifest: Node, sources: dict[str, Source], settings: Settin
             raise failure
 
     return _warehouse
+
+
+def _whole_history(
+    warehouse: WarehouseResource, models: Warehouse, settings: Settings, checks: Collection[dg.AssetCheckKey]
+) -> Iterator[Result]:
+    """Run those of the checks that look through all there ever was; without a model selected there are no others."""
+    failure = None
+    with readable_failures():
+        try:
+            results: Sequence[dbt.NodeResult] = dbt.run(
+                warehouse.address, ["test", "--select", f"tag:{WHOLE_HISTORY}"], settings.home
+            )
+        except dbt.DbtError as error:
+            results, failure = error.nodes, dg.Failure(str(error), allow_retries=False)
+    with readable_failures(), warehouse.connect() as connection:
+        yield from _events(results, models, (), checks, connection)
+    if failure:
+        raise failure
 
 
 def _say(log: dg.DagsterLogManager, asked: Sequence[weekly.Week], left: weekly.Due) -> None:

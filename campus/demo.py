@@ -114,6 +114,7 @@ def play(campus: Campus, run: runtime.Runtime, settings: Settings) -> None:
             _at(campus, _morning(world, day) + LOOK_AGAIN)
             _done(*driver.tick(defs, instance, say=_indented))
         _publish(campus, defs, instance, settings, last_week + 7)
+        _done(driver.run_job(defs, instance, "whole_history", click.echo))
 
 
 def _publish(campus: Campus, defs: dg.Definitions, instance: dg.DagsterInstance, settings: Settings, day: int) -> None:

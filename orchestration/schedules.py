@@ -12,7 +12,7 @@ from assets.resources import WarehouseResource, readable_failures
 from assets.warehouse import RESTATE
 from engage import clock, weekly
 from engage.scoring import Scoring
-from orchestration.jobs import DAILY, EVERYTHING, FRESHNESS, INGEST, WEEKLY
+from orchestration.jobs import DAILY, EVERYTHING, FRESHNESS, INGEST, WEEKLY, WHOLE_HISTORY
 from orchestration.prune import PRUNE
 from orchestration.sensors import CATCHING_UP, IN_PROGRESS, in_progress, watching_since
 
@@ -64,6 +64,14 @@ def all_schedules(scoring: Scoring) -> list[dg.ScheduleDefinition]:
             execution_timezone=scoring.time_zone,
             default_status=dg.DefaultScheduleStatus.RUNNING,
             description="Judges the health of every source at the end of the day, also when nothing has arrived.",
+        ),
+        dg.ScheduleDefinition(
+            name="weekly_whole_history",
+            job_name=WHOLE_HISTORY,
+            cron_schedule="0 4 * * 6",
+            execution_timezone=scoring.time_zone,
+            default_status=dg.DefaultScheduleStatus.RUNNING,
+            description="What no night has the time for: the marts are checked from their first row to the last.",
         ),
         dg.ScheduleDefinition(
             name="nightly_pruning",

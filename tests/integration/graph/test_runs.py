@@ -101,10 +101,13 @@ def test_a_batch_below_the_gate_fails_its_check_and_changes_no_number(fed: Insta
 def test_a_failed_dbt_test_is_a_failed_check_and_a_red_run(fed: Installation) -> None:
     with psycopg.connect(fed.run.url, autocommit=True) as connection:
         connection.execute("insert into marts.daily_activity select * from marts.daily_activity limit 1")
-    result = fed.job("weekly_scores")
+    assert faults(fed.job("weekly_scores")) == "", "the day was not touched, so nothing looks at it"
+    result = fed.job("whole_history")
     assert not result.success
     assert "daily_activity_full_history" in faults(result)
     assert not checks(result)["daily_activity_full_history"].passed
+    assert checks(result)["weekly_score_full_history"].passed
+    assert not result.get_asset_materialization_events()
 
 
 def test_a_failed_run_is_asked_for_again_later_and_nothing_is_lost(installation: Installation) -> None:
