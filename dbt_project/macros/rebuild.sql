@@ -22,14 +22,31 @@
     insert into ops.rebuilt_day (source_id, day) select source_id, day from claimed
 {%- endmacro %}
 
-{# The marts that follow daily_activity: int_day_build says which days are not what they were built from. #}
+{#
+    The marts that follow daily_activity: int_day_build says which days are not what they were built from. Found by the index,
+    however long the history is: of a list the planner expects ten days, of a range a third of all.
+#}
 {% macro delete_days_to_build(day, by_source=false) -%}
     {% if is_incremental() %}
         delete from {{ this }} as old using {{ ref('int_day_build') }} as build
         where build.mart = '{{ this.identifier }}' and old.{{ day }} = build.day
             {% if by_source %} and old.source_id = build.source_id {% endif %}
-            and old.{{ day }} >= (select min(day) from {{ ref('int_day_build') }} where mart = '{{ this.identifier }}')
+            and old.{{ day }} = any(array(select day from {{ ref('int_day_build') }} where mart = '{{ this.identifier }}'))
     {% endif %}
+{%- endmacro %}
+
+{# From the first to the last of a week's days: SQL for so many, no more, is written. #}
+{% macro most_days_to_build_of_a_week() -%}
+    {# Where it does not stand yet nothing is made: only compiled. #}
+    {% if not execute or load_relation(ref('int_day_build')) is none %}{{ return(7) }}{% endif %}
+    {% set query %}
+        select max(days) from (
+            select max(day) - min(day) + 1 as days from {{ ref('int_day_build') }}
+            where mart = '{{ this.identifier }}' and source_id <> '' and state is not null
+            group by date_trunc('week', day::timestamp)
+        ) as weeks
+    {% endset %}
+    {{ return(run_query(query).columns[0].values()[0] or 1) }}
 {%- endmacro %}
 
 {% macro remember_days_built() -%}
@@ -39,6 +56,28 @@
     insert into ops.built_day (mart, source_id, day, state)
     select mart, source_id, day, state from {{ ref('int_day_build') }}
     where mart = '{{ this.identifier }}' and state is not null
+{%- endmacro %}
+
+{# Weeks whose sums are not kept, or were made from other days or for other slots. #}
+{% macro weeks_to_sum() %}
+    select weeks.week_start
+    from {{ ref('int_week_state') }} as weeks
+    {% if is_incremental() %}
+    left join {{ source('ops', 'built_day') }} as built on built.mart = 'int_week_activity' and weeks.week_start = built.day
+    where built.state is distinct from weeks.state
+    {% endif %}
+{% endmacro %}
+
+{% macro delete_changed_weeks() -%}
+    {% if is_incremental() %}
+        delete from {{ this }} where week_start in ({{ weeks_to_sum() }})
+    {% endif %}
+{%- endmacro %}
+
+{% macro remember_weeks_built() -%}
+    insert into ops.built_day (mart, source_id, day, state)
+    select 'int_week_activity', '', week_start, state from {{ ref('int_week_state') }}
+    on conflict (mart, source_id, day) do update set state = excluded.state
 {%- endmacro %}
 
 {% macro delete_pending_weeks(grain) -%}
@@ -51,15 +90,4 @@
     update ops.publication as p set state = 'published', config_version = parameters.config_version
     from {{ ref('int_publication') }} as done cross join ops.scoring_parameter as parameters
     where p.week_start = done.week_start and p.revision = done.revision and p.state = 'pending'
-{%- endmacro %}
-
-{# After a backfill, not after a night: until statistics are taken the next model plans as if the table were as before. #}
-{% macro analyze_if_many_days() -%}
-    do $$
-    begin
-        if (select count(*) from ops.rebuilt_day) > 50 then
-            analyze {{ this }};
-        end if;
-    end
-    $$
 {%- endmacro %}

@@ -1,4 +1,4 @@
-{# What students may be divided by, in the order in which int_eligible_student holds it; as in engage/configuration.py. #}
+{# What students may be divided into peer groups by, in the order in which profiles hold it; as in engage/configuration.py. #}
 {% macro roster_attributes() -%}
     {{ return([
         'programme_code', 'faculty_code', 'year_of_study', 'mode', 'entry_band', 'cohort', 'campus_residence', 'tutor_id'

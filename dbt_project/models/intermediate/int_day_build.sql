@@ -12,7 +12,11 @@ parameters as (select * from {{ source('ops', 'scoring_parameter') }}),
 
 peer_levels as (select * from {{ source('ops', 'peer_level') }}),
 
-built as (select * from {{ source('ops', 'built_day') }}),
+built as (
+    select *
+    from {{ source('ops', 'built_day') }}
+    where mart in ('activity_windows', 'int_day_engagement', 'daily_rating')
+),
 
 roster_days as (
     select

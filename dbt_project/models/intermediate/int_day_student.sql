@@ -21,7 +21,7 @@ days as (
 -- an attribute that divides no group divides no profile either
 used as (
     select
-        {%- for attribute in daily_attributes() %}
+        {%- for attribute in roster_attributes() %}
             bool_or('{{ attribute }}' = any(attributes)) as {{ attribute }},
         {%- endfor %}
         count(*) as levels
@@ -64,7 +64,7 @@ final as (
             else parameters.full_time_days
         end as window_days,
         array[
-            {%- for attribute in daily_attributes() %}
+            {%- for attribute in roster_attributes() %}
                 case when used.{{ attribute }} then speaking.{{ attribute }} end{{ "," if not loop.last }}
             {%- endfor %}
         ] as profile

@@ -50,7 +50,7 @@ taught as (
 ),
 
 -- attributes that no level asks for are left out, so that few profiles remain
-asked as (
+asked as materialized (
     select
         {% for attribute in roster_attributes() %}
             coalesce(bool_or('{{ attribute }}' = any(attributes)), false) as {{ attribute }},

@@ -1,3 +1,5 @@
+{{ config(tags=['daily']) }}
+
 with
 
 decided as (select * from {{ source('ops', 'exemption') }}),

@@ -4,7 +4,7 @@
         incremental_strategy='append',
         full_refresh=false,
         unlogged=false,
-        indexes=[{'columns': ['week_start']}, {'columns': ['student_id', 'week_start']}],
+        indexes=[{'columns': ['week_start', 'student_id']}],
         pre_hook="{{ delete_pending_weeks('week_start, revision') }}",
     )
 }}

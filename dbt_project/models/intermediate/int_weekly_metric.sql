@@ -1,21 +1,12 @@
 with
 
-daily_activity as (select * from {{ ref('daily_activity') }}),
+activity as (select * from {{ ref('int_week_activity') }}),
 
 eligible as (select * from {{ ref('int_eligible_student') }}),
 
 source_weeks as (select * from {{ ref('int_source_week') }}),
 
 sources as (select * from {{ ref('stg_ops__scored_source') }}),
-
-weeks as (select distinct week_start from eligible),
-
--- as a list, and met without a join: by a range of days each week would look through all of them
-days as (
-    select array_agg(weeks.week_start + day.day) as days
-    from weeks
-    cross join generate_series(0, 6) as day (day)
-),
 
 usable as (
     select
@@ -31,21 +22,11 @@ usable as (
     group by source_weeks.week_start, sources.chunk
 ),
 
--- sums of whole numbers: exact in double precision, in any order, and without an allocation for each
+-- by the index on the week, however many are kept
 weekly_activity as (
-    select
-        {{ monday('daily_activity.activity_date') }} as week_start,
-        daily_activity.student_id,
-        {% for k in slots() %}
-            sum(coalesce(daily_activity.attended, daily_activity.interactions)::double precision)
-            filter (where sources.slot = {{ k }}) as done_{{ k }},
-            sum(daily_activity.expected::double precision) filter (where sources.slot = {{ k }}) as expected_{{ k }},
-        {% endfor %}
-        sources.chunk
-    from daily_activity
-    inner join sources on daily_activity.source_id = sources.source_id
-    where daily_activity.activity_date = any((select days.days from days)::date[])
-    group by {{ monday('daily_activity.activity_date') }}, daily_activity.student_id, sources.chunk
+    select *
+    from activity
+    where week_start = any((select array_agg(distinct eligible.week_start) from eligible)::date[])
 ),
 
 -- no row of a usable week is zero activity; no row of a register is nothing expected

@@ -10,6 +10,9 @@
     )
 }}
 
+-- how many days of a week, at most, are made anew: one in a night, seven in a backfill
+{% set n_days = most_days_to_build_of_a_week() %}
+
 with
 
 build as (select * from {{ ref('int_day_build') }}),
@@ -26,7 +29,9 @@ source_weeks as (
         source_id,
         date_trunc('week', day::timestamp)::date as monday,
         min(day) as first_day,
-        max(day) as last_day
+        max(day) as last_day,
+        -- of any source: the day that `k` below counts from
+        min(min(day)) over (partition by date_trunc('week', day::timestamp)) as start
     from build
     where mart = 'activity_windows' and source_id <> '' and state is not null
     group by source_id, date_trunc('week', day::timestamp)
@@ -35,13 +40,14 @@ source_weeks as (
 weeks as (
     select
         monday,
-        min(first_day) as first_day,
-        max(last_day) as last_day
+        start,
+        -- a list: of a range no planner knows how many rows it has
+        array(select start - 20 + day.n from generate_series(0, max(last_day) - start + 20) as day (n)) as days
     from source_weeks
-    group by monday
+    group by monday, start
 ),
 
--- the windows of a week's seven days in one pass over its rows and those of the 20 days before; whole numbers, so exact
+-- the windows of a week's days in one pass over their rows and those of the 20 days before; whole numbers, so exact
 sums as (
     select
         weeks.monday,
@@ -49,12 +55,12 @@ sums as (
     from weeks
     cross join lateral (
         select
-            {% for k in range(7) %}
+            {% for k in range(n_days) %}
                 {% for days in (7, 14, 21) %}
                     sum(recent.interactions) filter (where recent.n between {{ k - days + 1 }} and {{ k }})
                         as interactions_{{ days }}_{{ k }},
                 {% endfor %}
-                weeks.monday + max(recent.n) filter (where recent.n <= {{ k }}) as last_date_{{ k }},
+                weeks.start + max(recent.n) filter (where recent.n <= {{ k }}) as last_date_{{ k }},
             {% endfor %}
             recent.student_id,
             recent.source_id
@@ -63,11 +69,11 @@ sums as (
             select
                 daily_activity.student_id,
                 daily_activity.source_id,
-                daily_activity.activity_date - weeks.monday as n,
+                daily_activity.activity_date - weeks.start as n,
                 daily_activity.interactions::double precision as interactions
             from daily_activity
             where
-                daily_activity.activity_date between weeks.first_day - 20 and weeks.last_day
+                daily_activity.activity_date = any(weeks.days)
                 and daily_activity.interactions > 0
                 and daily_activity.source_id in (
                     select source_weeks.source_id
@@ -105,11 +111,12 @@ carried as (
         cells.days,
         cells.first_day,
         cells.last_day,
+        cells.start,
         sums.*,
         coalesce(cells.student_id, sums.student_id) as student,
         coalesce(cells.source_id, sums.source_id) as source,
         coalesce(cells.monday, sums.monday) as week,
-        max(sums.last_date_6) over (
+        max(sums.last_date_{{ n_days - 1 }}) over (
             partition by coalesce(cells.student_id, sums.student_id), coalesce(cells.source_id, sums.source_id)
             order by coalesce(cells.monday, sums.monday)
             rows between unbounded preceding and 1 preceding
@@ -192,9 +199,9 @@ unfolded as (
         known.student,
         known.first_day,
         known.last_day,
-        known.days & (1 << windows.k) > 0 as is_enrolled,
+        known.days & (1 << (known.start + windows.k - known.week)) > 0 as is_enrolled,
         known.source,
-        known.week + windows.k as activity_date,
+        known.start + windows.k as activity_date,
         coalesce(windows.interactions_7d, 0)::bigint as interactions_7d,
         coalesce(windows.interactions_14d, 0)::bigint as interactions_14d,
         coalesce(windows.interactions_21d, 0)::bigint as interactions_21d,
@@ -202,7 +209,7 @@ unfolded as (
     from known
     cross join lateral (
         values
-        {%- for k in range(7) %}
+        {%- for k in range(n_days) %}
             ({{ k }}, interactions_7_{{ k }}, interactions_14_{{ k }}, interactions_21_{{ k }}, last_date_{{ k }})
             {{- "," if not loop.last }}
         {%- endfor %}

@@ -4,8 +4,8 @@
         materialized='incremental',
         incremental_strategy='append',
         indexes=[{'columns': ['student_id', 'activity_date']}, {'columns': ['activity_date']}],
-        pre_hook=["{{ claim_touched_days() }}", "{{ delete_claimed_days() }}"],
-        post_hook=["{{ release_claimed_days() }}", "{{ analyze_if_many_days() }}"],
+        pre_hook=["{{ claim_touched_days() }}", "{{ delete_claimed_days() }}", "{{ before_a_backfill() }}"],
+        post_hook=["{{ release_claimed_days() }}", "{{ after_a_backfill() }}"],
     )
 }}
 
@@ -57,6 +57,7 @@ activity_days as (
         where activity.source_id = days.source_id and activity.activity_date = days.day
         group by activity.student_id
         having sum(activity.quantity) > 0
+        order by activity.student_id -- as the index is, whose pages are then met in turn
     ) as totals
 ),
 
@@ -79,6 +80,7 @@ attendance_days as (
         where attendance.source_id = days.source_id and attendance.activity_date = days.day
         group by attendance.student_id
         having bool_or(attendance.is_attended or attendance.is_mandatory)
+        order by attendance.student_id
     ) as totals
 ),
 

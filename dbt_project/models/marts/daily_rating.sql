@@ -5,8 +5,10 @@
         incremental_strategy='append',
         full_refresh=false,
         indexes=[{'columns': ['student_id', 'rating_date']}, {'columns': ['rating_date']}],
-        pre_hook=["{{ delete_days_to_build('rating_date') }}", "set local enable_nestloop = off"],
-        post_hook="{{ remember_days_built() }}",
+        pre_hook=[
+            "{{ delete_days_to_build('rating_date') }}", "{{ before_a_backfill() }}", "set local enable_nestloop = off"
+        ],
+        post_hook=["{{ remember_days_built() }}", "{{ after_a_backfill() }}"],
     )
 }}
 
@@ -148,7 +150,7 @@ shapes as (
 ),
 
 attributes as (
-    {%- for attribute in daily_attributes() %}
+    {%- for attribute in roster_attributes() %}
         select
             '{{ attribute }}' as attribute,
             {{ loop.index }} as place

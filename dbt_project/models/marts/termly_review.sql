@@ -34,10 +34,11 @@ snapshots as (
     group by source_id
 ),
 
+-- no programme is the empty one, so that all below is met by equality: else everybody meets every study
 studies as (
     select distinct
-        programme_code,
-        cohort
+        coalesce(programme_code, '') as programme_code,
+        coalesce(cohort, '') as cohort
     from students
     where as_of_date is not null
 ),
@@ -60,8 +61,8 @@ teaching_days as (
         inner join snapshots on calendar.source_id = snapshots.source_id and calendar.as_of_date = snapshots.as_of_date
         inner join studies
             on
-                coalesce(calendar.programme_code, studies.programme_code, '') = coalesce(studies.programme_code, '')
-                and coalesce(calendar.cohort, studies.cohort, '') = coalesce(studies.cohort, '')
+                coalesce(calendar.programme_code, studies.programme_code) = studies.programme_code
+                and coalesce(calendar.cohort, studies.cohort) = studies.cohort
         cross join parameters
         cross join
             generate_series(
@@ -112,8 +113,8 @@ gaps as (
     inner join teaching_days
         on
             spans.term_code = teaching_days.term_code
-            and spans.programme_code is not distinct from teaching_days.programme_code
-            and spans.cohort is not distinct from teaching_days.cohort
+            and spans.programme_code = teaching_days.programme_code
+            and spans.cohort = teaching_days.cohort
             and spans.silent_from <= teaching_days.day
     inner join incomplete on teaching_days.day = incomplete.day
     group by spans.programme_code, spans.cohort, spans.term_code
@@ -130,12 +131,12 @@ reviewed as (
         gaps.sources as incomplete_sources
     from students
     inner join spans
-        on students.programme_code is not distinct from spans.programme_code and students.cohort is not distinct from spans.cohort
+        on coalesce(students.programme_code, '') = spans.programme_code and coalesce(students.cohort, '') = spans.cohort
     left join gaps
         on
             spans.term_code = gaps.term_code
-            and spans.programme_code is not distinct from gaps.programme_code
-            and spans.cohort is not distinct from gaps.cohort
+            and spans.programme_code = gaps.programme_code
+            and spans.cohort = gaps.cohort
     where students.as_of_date is not null
 ),
 

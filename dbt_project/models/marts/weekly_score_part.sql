@@ -4,7 +4,7 @@
         materialized='incremental',
         incremental_strategy='append',
         full_refresh=false,
-        indexes=[{'columns': ['student_id', 'week_start']}, {'columns': ['week_start']}],
+        indexes=[{'columns': ['week_start', 'student_id']}],
         pre_hook="{{ delete_pending_weeks('week_start, revision') }}",
     )
 }}
@@ -77,4 +77,6 @@ final as (
     from standardised
 )
 
+-- in the order of the index, whose pages are then met once
 select * from final
+order by week_start, student_id

@@ -4,7 +4,7 @@
         materialized='incremental',
         incremental_strategy='append',
         full_refresh=false,
-        indexes=[{'columns': ['student_id', 'week_start']}, {'columns': ['week_start']}],
+        indexes=[{'columns': ['week_start', 'student_id']}],
         pre_hook="{{ delete_pending_weeks('week_start, revision') }}",
     )
 }}
