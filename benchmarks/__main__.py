@@ -50,9 +50,12 @@ PLANS = {
 }
 
 
-def run(server: str, folder: Path, plan: Plan, peers: Path | None) -> dict[str, Any]:
-    """Measure everything of a plan on a Postgres server; `peers`: the Python that has them. Raises DifferentError."""
-    found: dict[str, Any] = {"date": f"{datetime.now(UTC):%Y-%m-%d}", "machine": machine(server), "peers": {}}
+def run(server: str, folder: Path, plan: Plan, peers: Path | None, found: dict[str, Any]) -> None:
+    """Measure everything of a plan on a Postgres server, into `found`; `peers`: the Python that has them.
+
+    Raises DifferentError.
+    """
+    found |= {"date": f"{datetime.now(UTC):%Y-%m-%d}", "machine": machine(server), "peers": {}}
     if not plan.is_try:
         say("a night without rows")
         found["empty"] = measure.measure_empty(server, folder)
@@ -71,7 +74,6 @@ def run(server: str, folder: Path, plan: Plan, peers: Path | None) -> dict[str, 
         (drop := folder / what).mkdir()
         lines = gate.measure(server, drop, rows, files, plan.university.students, plan.gate_runs)
         found["gate"] += [vars(line) | {"what": f"{files:,} x {rows:,} rows, {line.what}"} for line in lines]
-    return found
 
 
 def machine(server: str) -> str:
@@ -107,12 +109,15 @@ def main(arguments: list[str] | None = None) -> None:
     chosen = parser.parse_args(arguments)
     if not chosen.no_peers and not PEERS_PYTHON.exists():
         raise SystemExit(f"no {PEERS_PYTHON}: `make bench` makes it; --no-peers does without")
+    chosen.results.mkdir(parents=True, exist_ok=True)
+    found: dict[str, Any] = {}
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         server = chosen.server or stack.enter_context(running(folder / "postgres"))
-        found = run(server, folder, PLANS[chosen.size], None if chosen.no_peers else PEERS_PYTHON)
-    chosen.results.mkdir(parents=True, exist_ok=True)
-    (chosen.results / "benchmarks.json").write_text(json.dumps(found, indent=2) + "\n")
+        try:
+            run(server, folder, PLANS[chosen.size], None if chosen.no_peers else PEERS_PYTHON, found)
+        finally:  # an hour's figures are not lost with the last of them
+            (chosen.results / "benchmarks.json").write_text(json.dumps(found, indent=2) + "\n")
     text = report.page(found)
     places = [chosen.results / "benchmarks.md", *([chosen.page] if chosen.publish else [])]
     for place in places:
