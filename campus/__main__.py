@@ -48,11 +48,7 @@ def serve(
     # A script's `&` would leave Ctrl-C ignored.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     with campus:
-        lines = [f"export {name}={value}\n" for name, value in campus.environment.items()]
-        environment = folder / "environment"
-        environment.touch(mode=0o600)
-        environment.write_text("".join(lines))
-        click.echo(f"the campus is up: source {environment}")
+        click.echo(f"the campus is up: source {campus.script}")
         now = max(campus.now, world.due(history - 1))
         try:
             while True:

@@ -86,8 +86,15 @@ class Campus:
                 "CAMPUS_ADOPTED": self.world.date(self.world.adopted).isoformat(),
                 **{replica.variable: address for replica, address in self._replicas},
             }
+            self.script.touch(mode=0o600)
+            self.script.write_text("".join(f"export {name}={value}\n" for name, value in self.environment.items()))
             self._running = stack.pop_all()
         return self
+
+    @property
+    def script(self) -> Path:
+        """What a shell sources to know what the source files name: how to reach the campus, and its days."""
+        return self.folder / "environment"
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

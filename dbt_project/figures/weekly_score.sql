@@ -82,7 +82,7 @@ final as (
         counted.no_variation as students_no_variation,
         late.sources as late_sources,
         coalesce(missing.sources, '{}') as missing_sources,
-        (select count(*) from publications) as weeks_published,
+        (select count(*) from publications) as weeks_in_this_run,
         (select count(*) from used) as sources_used,
         coalesce(cardinality(missing.sources), 0) as sources_missing,
         case

@@ -1,13 +1,16 @@
 {#
-    A backfill writes more rows than it finds: indexes are then made once, after it, and statistics taken, or else every next
+    A backfill writes more days than it finds: indexes are then made once, after it, and statistics taken, or else every next
     model plans as if the table were as before. A night keeps both. All in the model's transaction: killed, nothing is gone.
 #}
 
 {% macro is_backfill() -%}
     {% if this.identifier == 'daily_activity' -%}
-        (select count(*) > 50 from ops.touched_day where is_claimed)
+        (select count(*) > 50 + (select count(*) from ops.day_version) from ops.touched_day where is_claimed)
     {%- else -%}
-        (select count(*) > 14 from {{ ref('int_day_build') }} where mart = '{{ this.identifier }}' and state is not null)
+        (
+            select count(*) > 7 + (select count(*) from ops.built_day where mart = '{{ this.identifier }}')
+            from {{ ref('int_day_build') }} where mart = '{{ this.identifier }}' and state is not null
+        )
     {%- endif %}
 {%- endmacro %}
 

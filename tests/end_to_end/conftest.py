@@ -9,9 +9,9 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from psycopg import sql
 
 from engage import postgres, warehouse
-from tests.end_to_end.slices import cut
 
 CHECKOUT = Path(__file__).parents[2]
 ENGAGE = Path(sys.executable).with_name("engage")
@@ -60,6 +60,18 @@ def marts(
     }
 
 
+def fingerprints(connection: psycopg.Connection[tuple[object, ...]]) -> dict[str, tuple[object, ...]]:
+    """Return of every mart how many rows it has and a sum over them, for marts too large to be read twice."""
+    tables = connection.execute(
+        "select table_name from information_schema.tables where table_schema = 'marts' order by 1"
+    ).fetchall()
+    query = "select count(*), sum(hashtextextended(t::text, 0)::numeric) from marts.{} as t"
+    return {
+        str(table): connection.execute(sql.SQL(query).format(sql.Identifier(str(table)))).fetchall()[0]
+        for (table,) in tables
+    }
+
+
 def processes_over(folder: Path) -> list[str]:
     """Return the command lines of running processes that name `folder`."""
     found = []
@@ -78,20 +90,3 @@ def processes_over(folder: Path) -> list[str]:
 def oulad_dir() -> Path:
     """The three presentations of the Open University dataset."""
     return CHECKOUT / "tests" / "data" / "oulad"
-
-
-@pytest.fixture(scope="session")
-def piece(tmp_path_factory: pytest.TempPathFactory, oulad_dir: Path) -> Path:
-    return cut(oulad_dir, tmp_path_factory.mktemp("slice") / "oulad", students=60, first=-1, last=9)
-
-
-@pytest.fixture(scope="session")
-def in_one_run(tmp_path_factory: pytest.TempPathFactory, piece: Path) -> dict[str, list[tuple[object, ...]]]:
-    home = tmp_path_factory.mktemp("once") / "home"
-    done = engage(home, "replay", "oulad", str(piece), **OULAD_PROFILE)
-    assert done.returncode == 0, done.stdout + done.stderr
-    with warehouse_of(home) as connection:
-        found = marts(connection)
-    assert len(found["daily_activity"]) > 100
-    assert len(found["weekly_score"]) > 50
-    return found

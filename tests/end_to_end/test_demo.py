@@ -11,6 +11,7 @@ import signal
 import socket
 import subprocess
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
@@ -31,6 +32,8 @@ CONFIGURING = CHECKOUT / "docs" / "configure.md"  # run by test_preview.py, over
 class Demo:
     home: Path
     said: "subprocess.CompletedProcess[str]"
+    left: list[str]
+    """Processes that it has left running."""
 
     @property
     def truth(self) -> dict[str, list[dict[str, str]]]:
@@ -42,12 +45,15 @@ class Demo:
 
 
 @pytest.fixture(scope="session")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
     home = tmp_path_factory.mktemp("demo") / "home"
     # Who only looked first has started a server there, and may still play the demo.
     looked = engage(home, "batch", "list")
     assert looked.returncode == 0, looked.stderr
-    return Demo(home, engage(home, "demo"))
+    said = engage(home, "demo")
+    left = processes_over(home)
+    with postgres.running(home / "postgres"):  # else every command below would start and stop it
+        yield Demo(home, said, left)
 
 
 def test_it_agrees_with_the_truth_and_leaves_nothing_running(demo: Demo) -> None:
@@ -61,7 +67,7 @@ def test_it_agrees_with_the_truth_and_leaves_nothing_running(demo: Demo) -> None
     sources = {path.stem for path in files if "\nenabled: false" not in path.read_text()}
     assert set(re.findall(r"^(\w+) .* fresh +\d{4}-\d\d-\d\d \d\d:\d\d *$", demo.said.stdout, re.M)) == sources
     assert demo.said.stderr == ""
-    assert processes_over(demo.home) == []
+    assert demo.left == []
 
 
 def test_every_ended_week_is_published_once(demo: Demo) -> None:
@@ -176,6 +182,7 @@ ELSEWHERE = {
     "make test": "this suite",
     "make lint": "runs before this suite",
     ".venv/bin/engage replay oulad tests/data/oulad": "test_oulad.py",
+    ". .engage/campus/environment": "test_with_the_environment_of_its_campus_the_configuration_is_that_of_the_demo",
 }
 
 
@@ -188,6 +195,15 @@ def test_documented_commands_work(demo: Demo, command: str) -> None:
     done = engage(demo.home, *words[1:])
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip()
+
+
+def test_with_the_environment_of_its_campus_the_configuration_is_that_of_the_demo(demo: Demo) -> None:
+    script = f". {demo.home / 'campus' / 'environment'}; {ENGAGE} config preview config"
+    done = subprocess.run(
+        ["bash", "-euc", script], cwd=CHECKOUT, env=environment(demo.home), capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    assert "nothing differs" in done.stdout
 
 
 def test_a_source_is_adopted_as_documented(demo: Demo, tmp_path: Path) -> None:
@@ -239,6 +255,7 @@ def test_a_database_with_deliveries_is_not_used_by_the_demo(database_url: str, t
 
 
 def test_the_ui_comes_up_and_goes_down(demo: Demo) -> None:
+    before = processes_over(demo.home)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -266,4 +283,4 @@ def test_the_ui_comes_up_and_goes_down(demo: Demo) -> None:
     finally:
         process.send_signal(signal.SIGINT)
         assert process.wait(60) == 0
-    assert processes_over(demo.home) == []
+    assert processes_over(demo.home) == before

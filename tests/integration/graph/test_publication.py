@@ -123,7 +123,7 @@ def test_a_published_score_stays_and_a_restatement_adds_a_revision(university: I
     assert (late.passed, late.severity) == (False, dg.AssetCheckSeverity.WARN)
     assert f"The week from {SECOND}: clicks." in str(late.description)
     figures = metadata(house, "marts", "weekly_score")
-    assert (figures["week_start"], figures["weeks_published"], figures["students_scored"]) == (SECOND, 2, 40)
+    assert (figures["week_start"], figures["weeks_in_this_run"], figures["students_scored"]) == (SECOND, 2, 40)
     assert (figures["late_sources"], figures["missing_sources"], figures["sources_used"]) == ("clicks", "none", 2)
     assert figures["students_insufficient_data"] == 0
     assert "below_attention_pct" not in figures, "two of forty"
