@@ -55,7 +55,7 @@ def run(server: str, folder: Path, plan: Plan, peers: Path | None, found: dict[s
 
     Raises DifferentError.
     """
-    found |= {"date": f"{datetime.now(UTC):%Y-%m-%d}", "machine": machine(server), "peers": {}}
+    found |= {"date": f"{datetime.now(UTC):%Y-%m-%d}", "commit": commit(), "machine": machine(server), "peers": {}}
     if not plan.is_try:
         say("a night without rows")
         found["empty"] = measure.measure_empty(server, folder)
@@ -74,6 +74,14 @@ def run(server: str, folder: Path, plan: Plan, peers: Path | None, found: dict[s
         (drop := folder / what).mkdir()
         lines = gate.measure(server, drop, rows, files, plan.university.students, plan.gate_runs)
         found["gate"] += [vars(line) | {"what": f"{files:,} x {rows:,} rows, {line.what}"} for line in lines]
+
+
+def commit() -> str:
+    """Return the commit that is measured, marked if files differ from it; without git "unknown"."""
+    done = subprocess.run(
+        ["git", "describe", "--always", "--dirty"], cwd=PROJECT, capture_output=True, text=True, check=False
+    )
+    return done.stdout.strip() or "unknown"
 
 
 def machine(server: str) -> str:

@@ -4,7 +4,7 @@
         materialized='incremental',
         incremental_strategy='append',
         indexes=[{'columns': ['student_id', 'week_start']}, {'columns': ['week_start']}],
-        pre_hook="{{ delete_outdated_weeks() }}",
+        pre_hook=["{{ delete_outdated_weeks() }}", "set local enable_nestloop = off"],
     )
 }}
 

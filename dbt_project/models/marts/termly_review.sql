@@ -1,4 +1,4 @@
-{{ config(tags=['daily']) }}
+{{ config(tags=['daily'], pre_hook="set local enable_nestloop = off") }}
 
 with
 
