@@ -253,7 +253,9 @@ def plot(growth: Sequence[Found]) -> str:
         drawn.append(f'<text x="{x(size):.1f}" y="{_HEIGHT - 24}" text-anchor="middle">{size:,.0f}</text>')
     middle = (_LEFT + _WIDTH - _RIGHT) / 2
     drawn.append(f'<text x="{middle:.1f}" y="{_HEIGHT - 6}" text-anchor="middle">students</text>')
-    for name, values in lines.items():
+    lowest = 0.0
+    for name, values in sorted(lines.items(), key=lambda line: -line[1][-1]):
+        lowest = max(y(values[-1]) + 4, lowest + 17)  # where two end together, their names stand below each other
         points = " ".join(f"{x(size):.1f},{y(value):.1f}" for size, value in zip(sizes, values, strict=True))
         colour = _COLOURS[name]
         drawn.append(f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="2.5"/>')
@@ -261,5 +263,5 @@ def plot(growth: Sequence[Found]) -> str:
             f'<circle cx="{p.split(",")[0]}" cy="{p.split(",")[1]}" r="4" fill="{colour}"/>' for p in points.split()
         ]
         said = {"floor": "work, by hand", "ours": "work, ours", "night run": "whole run"}[name]
-        drawn.append(f'<text x="{x(sizes[-1]) + 10:.1f}" y="{y(values[-1]) + 4:.1f}" fill="{colour}">{said}</text>')
+        drawn.append(f'<text x="{x(sizes[-1]) + 10:.1f}" y="{lowest:.1f}" fill="{colour}">{said}</text>')
     return "\n".join([*drawn, "</svg>", ""])
