@@ -5,6 +5,7 @@
         incremental_strategy='append',
         indexes=[{'columns': ['week_start']}],
         pre_hook="{{ delete_outdated_weeks() }}",
+        post_hook="analyze {{ this }}",
     )
 }}
 

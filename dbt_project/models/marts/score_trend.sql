@@ -5,6 +5,7 @@
         incremental_strategy='append',
         indexes=[{'columns': ['student_id', 'week_start']}, {'columns': ['week_start']}],
         pre_hook=["{{ delete_outdated_weeks() }}", "set local enable_nestloop = off"],
+        post_hook="analyze {{ this }}",
     )
 }}
 

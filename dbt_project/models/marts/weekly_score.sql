@@ -6,7 +6,7 @@
         full_refresh=false,
         indexes=[{'columns': ['student_id', 'week_start']}, {'columns': ['week_start']}],
         pre_hook="{{ delete_pending_weeks('week_start') }}",
-        post_hook="{{ mark_weeks_published() }}",
+        post_hook=["{{ mark_weeks_published() }}", "analyze {{ this }}"],
     )
 }}
 

@@ -6,6 +6,7 @@
         full_refresh=false,
         indexes=[{'columns': ['week_start', 'student_id']}],
         pre_hook="{{ delete_pending_weeks('week_start, revision') }}",
+        post_hook="analyze {{ this }}",
     )
 }}
 

@@ -6,6 +6,7 @@
         full_refresh=false,
         indexes=[{'columns': ['week_start']}],
         pre_hook=["{{ delete_pending_weeks('week_start, revision') }}", "set local enable_nestloop = off"],
+        post_hook="analyze {{ this }}",
     )
 }}
 
