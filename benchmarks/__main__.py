@@ -44,7 +44,7 @@ class Plan:
 
 PLANS = {
     "tiny": Plan(Size(120, 7), [], 500, 2, 1, is_try=True),
-    "small": Plan(Size(10_000, 14), [Size(n, 7) for n in (1_000, 3_000, 9_000)], 100_000, 30, 1),
+    "small": Plan(Size(6_000, 14), [Size(n, 7) for n in (1_000, 8_000)], 100_000, 30, 1),
     # The largest has as many rows in its eight days as the university in its term.
     "full": Plan(Size(40_000, 84), [Size(n, 7) for n in (4_000, 40_000, 400_000)], 2_000_000, 200, 1),
 }
