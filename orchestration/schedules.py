@@ -18,6 +18,14 @@ from orchestration.sensors import CATCHING_UP, IN_PROGRESS, in_progress, watchin
 
 PUBLICATION = "weekly_publication"
 GAP = timedelta(hours=2)
+_REGULAR = (
+    ("hourly_freshness", FRESHNESS, "5 * * * *", "A feed that has gone silent has no runs of its own to say so."),
+    ("nightly_marts", DAILY, "15 0 * * *",
+     "Judges the health of every source at the end of the day, also when nothing has arrived."),
+    ("weekly_whole_history", WHOLE_HISTORY, "0 4 * * 6",
+     "What no night has the time for: the marts are checked from their first row to the last."),
+    ("nightly_pruning", PRUNE, "45 3 * * *", "Keeps Dagster's own storage from growing for ever."),
+)  # fmt: skip
 _NEVER = '{"since": "1970-01-01T00:00+00:00", "last": "1970-01-01T00:00+00:00"}'
 
 
@@ -47,41 +55,18 @@ def all_schedules(scoring: Scoring) -> list[dg.ScheduleDefinition]:
             return dg.SkipReason(f"{due} Not before we have caught up: {busy}.")
         return dg.RunRequest(tags={"engage/why": str(due)})
 
-    return [
-        _weekly,
+    regular = [
         dg.ScheduleDefinition(
-            name="hourly_freshness",
-            job_name=FRESHNESS,
-            cron_schedule="5 * * * *",
+            name=name,
+            job_name=job,
+            cron_schedule=cron,
             execution_timezone=scoring.time_zone,
             default_status=dg.DefaultScheduleStatus.RUNNING,
-            description="A feed that has gone silent has no runs of its own to say so.",
-        ),
-        dg.ScheduleDefinition(
-            name="nightly_marts",
-            job_name=DAILY,
-            cron_schedule="15 0 * * *",
-            execution_timezone=scoring.time_zone,
-            default_status=dg.DefaultScheduleStatus.RUNNING,
-            description="Judges the health of every source at the end of the day, also when nothing has arrived.",
-        ),
-        dg.ScheduleDefinition(
-            name="weekly_whole_history",
-            job_name=WHOLE_HISTORY,
-            cron_schedule="0 4 * * 6",
-            execution_timezone=scoring.time_zone,
-            default_status=dg.DefaultScheduleStatus.RUNNING,
-            description="What no night has the time for: the marts are checked from their first row to the last.",
-        ),
-        dg.ScheduleDefinition(
-            name="nightly_pruning",
-            job_name=PRUNE,
-            cron_schedule="45 3 * * *",
-            execution_timezone=scoring.time_zone,
-            default_status=dg.DefaultScheduleStatus.RUNNING,
-            description="Keeps Dagster's own storage from growing for ever.",
-        ),
+            description=description,
+        )
+        for name, job, cron, description in _REGULAR
     ]
+    return [_weekly, *regular]
 
 
 def _catching_up(instance: dg.DagsterInstance) -> str | None:

@@ -110,6 +110,23 @@ def test_a_failed_dbt_test_is_a_failed_check_and_a_red_run(fed: Installation) ->
     assert not result.get_asset_materialization_events()
 
 
+def test_a_check_asked_for_alone_is_answered_and_nothing_is_built(fed: Installation) -> None:
+    job = fed.defs.resolve_implicit_global_asset_job_def()
+    key = dg.AssetCheckKey(dg.AssetKey(["marts", "student"]), "student_grain")
+    result = job.get_subset(asset_selection=set(), asset_check_selection={key}).execute_in_process(
+        instance=fed.instance
+    )
+    assert faults(result) == ""
+    assert [check.check_name for check in result.get_asset_check_evaluations()] == ["student_grain"]
+    assert not result.get_asset_materialization_events()
+
+
+def test_all_history_may_be_looked_at_before_there_is_any(installation: Installation) -> None:
+    result = installation.job("whole_history")
+    assert faults(result) == ""
+    assert result.get_asset_check_evaluations() == []
+
+
 def test_a_failed_run_is_asked_for_again_later_and_nothing_is_lost(installation: Installation) -> None:
     installation.put("roster_20261009.csv", ROSTER)
     installation.deliver("gates_20261009.csv", GOOD)
