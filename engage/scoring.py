@@ -77,6 +77,13 @@ class Scoring(Strict):
     part_time_modes: list[str] = ["PT"]
     rating_cuts: list[float] = Field(default=[0.25, 0.6, 1.4, 2.2], min_length=4, max_length=4)
     review_after_days: int = Field(default=21, ge=7, le=366)
+    silent_days: int = Field(default=7, ge=1, le=21)
+    """In a row without any digital interaction: No Digital Activity, and again after so many more."""
+    low_activity_at_most: int = Field(default=2, ge=0)
+    """Interactions, digital and attended, in `low_activity_days` days."""
+    low_activity_days: Literal[14, 21] = 14
+    hold_days: int = Field(default=14, ge=1, le=90)
+    """A notification held for longer is closed as undetermined."""
     publish_at: values.ClockTime = time(8)
     """On the Monday after the week, in the institution's time zone."""
     wait_until: values.ClockTime = time(14)
