@@ -48,6 +48,15 @@ class Webhook(Strict):
     """Whoever knows it can post: a secret."""
 
 
+class Crm(Strict):
+    """The system that keeps the cases, and takes what is to be opened or added; see docs/casework.md."""
+
+    url: values.Secret
+    secret: values.Secret
+    """Signs what we send; `whsec_` and base64, as Standard Webhooks write it, or any other text."""
+    timeout_s: float = Field(default=20, gt=0, le=120)
+
+
 class Limits(Strict):
     """How often is often enough."""
 
@@ -76,6 +85,7 @@ class Messaging(Strict):
     """Told when an owner has not put something right in the time that their source declares."""
     smtp: Smtp | None = None
     webhooks: list[Webhook] = []
+    crm: Crm | None = None
     limits: Limits = Limits()
 
     @model_validator(mode="after")
