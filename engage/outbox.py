@@ -14,6 +14,7 @@ from typing import Any
 from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
+from engage import crm
 from engage.mail import Mailer, compose
 from engage.messaging import Messaging, Webhook
 from engage.strict import ConfigurationError
@@ -36,6 +37,9 @@ class Draft:
     text: str
     html: str | None = None
     payload: dict[str, object] = field(default_factory=dict)
+    kind: str = "owner"
+    order_key: str | None = None
+    """It waits while an older message of the same key is pending."""
 
 
 @dataclass(frozen=True)
@@ -57,17 +61,27 @@ class Message:
     sent_at: datetime | None
     error: str | None
     said_in: int | None
+    kind: str
+    order_key: str | None
 
 
 _COLUMNS = ", ".join(column.name for column in fields(Message))
 _NEXT = f"""
-select {_COLUMNS} from ops.outbox
-where state = 'pending' and next_attempt_at <= %(now)s and channel <> all(%(away)s)
+select {_COLUMNS} from ops.outbox as o
+where
+    state = 'pending' and next_attempt_at <= %(now)s and channel <> all(%(away)s)
+    -- what was given up holds nobody back
+    and not exists (
+        select from ops.outbox as older
+        where older.order_key = o.order_key and older.state = 'pending' and older.message_id < o.message_id
+    )
 order by created_at, message_id
 limit 1
 for update skip locked
 """  # noqa: S608
-_DONE = "update ops.outbox set state = %s, attempts = attempts + 1, sent_at = %s, error = null where message_id = %s"
+_DONE = """
+update ops.outbox set state = %s, attempts = attempts + 1, sent_at = %s, error = null, reply = %s where message_id = %s
+"""
 _NOT_DONE = """
 update ops.outbox set state = %(state)s, attempts = attempts + 1, next_attempt_at = %(again)s, error = %(error)s
 where message_id = %(message)s
@@ -89,7 +103,7 @@ def is_full(connection: Connection, messaging: Messaging, channel: str, recipien
     """Say whether this recipient was written to as often in the last hour as is allowed."""
     row = connection.execute(
         "select count(*) from ops.outbox"
-        " where channel = %s and recipient = %s and state <> 'suppressed' and created_at > %s",
+        " where channel = %s and recipient = %s and state <> 'suppressed' and created_at > %s and kind = 'owner'",
         [channel, recipient, now - _HOUR],
     ).fetchone()
     return int(str(row and row[0])) >= messaging.limits.per_recipient_per_hour
@@ -101,7 +115,7 @@ def held_back(connection: Connection, channel: str, recipient: str) -> list[Mess
         connection.cursor(row_factory=class_row(Message))
         .execute(
             f"select {_COLUMNS} from ops.outbox where channel = %s and recipient = %s and state = 'suppressed'"  # noqa: S608
-            " and said_in is null order by message_id",
+            " and said_in is null and kind = 'owner' order by message_id",
             [channel, recipient],
         )
         .fetchall()
@@ -127,9 +141,10 @@ def write(connection: Connection, draft: Draft, now: datetime, suppress: bool, m
     row = connection.execute(
         """
         insert into ops.outbox
-            (message_key, channel, recipient, subject, text, html, payload, state, next_attempt_at, created_at)
+            (message_key, channel, recipient, subject, text, html, payload, state, next_attempt_at, created_at, kind,
+            order_key)
         values (%(key)s, %(channel)s, %(recipient)s, %(subject)s, %(text)s, %(html)s, %(payload)s, %(state)s, %(now)s,
-            %(now)s)
+            %(now)s, %(kind)s, %(order_key)s)
         on conflict (message_key) do update set message_key = excluded.message_key
         returning message_id
         """,
@@ -185,9 +200,12 @@ def _send(
     connection: Connection, messaging: Messaging, mailer: Mailer, home: Path, message: Message, now: datetime
 ) -> tuple[str, bool]:
     """Send one message and record what became of it; return its state, and whether its server is away."""
+    reply: dict[str, object] | None = None
     try:
         if messaging.delivery == "preview":
             preview(messaging, home, message)
+        elif message.kind == "case":
+            reply = crm.post(messaging, message)
         elif message.channel == "email":
             mailer.send(_email(messaging, message), message.recipient)
         else:
@@ -207,7 +225,7 @@ def _send(
             connection.execute(_POSTPONE, given)
         return state, trouble.is_away
     state = "previewed" if messaging.delivery == "preview" else "sent"
-    connection.execute(_DONE, [state, now, message.message_id])
+    connection.execute(_DONE, [state, now, None if reply is None else Jsonb(reply), message.message_id])
     return state, False
 
 

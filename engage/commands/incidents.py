@@ -17,13 +17,14 @@ order by incident_id desc
 limit %(limit)s
 """
 _OUTBOX = """
-select message_id, created_at, channel, recipient, subject, state, attempts, next_attempt_at, sent_at, error
+select message_id, created_at, kind, channel, recipient, subject, state, attempts, next_attempt_at, sent_at, error
 from ops.outbox
-where %(state)s::text is null or state = %(state)s
+where (%(state)s::text is null or state = %(state)s) and (%(kind)s::text is null or kind = %(kind)s)
 order by message_id desc
 limit %(limit)s
 """
 _STATES = ["pending", "sent", "previewed", "failed", "suppressed"]
+_KINDS = ["owner", "digest", "immediate", "student", "correction", "case"]
 _LIMIT = click.option(
     "--limit", type=click.IntRange(1, 2**63 - 1), default=50, show_default=True, help="The newest so many."
 )
@@ -48,17 +49,19 @@ def list_incidents(closed: bool, limit: int, as_json: bool) -> None:
 
 @click.group("outbox")
 def messages() -> None:
-    """The messages to source owners and channels: waiting, sent, given up."""
+    """The messages to source owners, staff, students and channels: waiting, sent, given up."""
 
 
 @messages.command("list")
 @click.option("--state", type=click.Choice(_STATES), help="Only in this state.")
+@click.option("--kind", type=click.Choice(_KINDS), help="Only of this kind.")
 @_LIMIT
 @json_option
-def list_messages(state: str | None, limit: int, as_json: bool) -> None:
+def list_messages(state: str | None, kind: str | None, limit: int, as_json: bool) -> None:
     """List messages, newest first."""
     with runtime.running(Settings.from_environment()) as run, warehouse.connect(run.url) as connection:
-        rows = connection.cursor(row_factory=dict_row).execute(_OUTBOX, {"state": state, "limit": limit}).fetchall()
+        given = {"state": state, "kind": kind, "limit": limit}
+        rows = connection.cursor(row_factory=dict_row).execute(_OUTBOX, given).fetchall()
     show(rows, as_json, "no message")
 
 
