@@ -1,0 +1,73 @@
+{{ config(tags=['daily']) }}
+
+-- Compared with what the day was judged from (ops.built_day, written by engage.notifications with the judgement): late data, a
+-- roster that came late and a run that was killed heal alike. What is older than the first change is left as it is.
+
+with
+
+evidence as (select * from {{ ref('int_evidence_day') }}),
+
+rosters as (select * from {{ ref('int_day_roster') }}),
+
+versions as (select * from {{ source('ops', 'day_version') }}),
+
+sources as (select * from {{ source('ops', 'source') }}),
+
+built as (
+    select *
+    from {{ source('ops', 'built_day') }}
+    where mart = 'int_inactivity'
+),
+
+evidence_days as (
+    select
+        day,
+        string_agg(concat_ws(' ', source_id, is_complete), ', ' order by source_id) as state
+    from evidence
+    group by day
+),
+
+-- also of sources that are disabled by now: a correction of what they said counts
+version_days as (
+    select
+        versions.day,
+        string_agg(concat_ws(' ', versions.source_id, versions.version), ', ' order by versions.source_id) as state
+    from versions
+    inner join sources on versions.source_id = sources.source_id
+    where sources.is_digital or sources.category = 'attendance'
+    group by versions.day
+),
+
+roster_days as (
+    select
+        day,
+        string_agg(state, ', ' order by source_id) as state
+    from rosters
+    group by day
+),
+
+states as (
+    select
+        evidence_days.day,
+        md5(concat_ws('; ', evidence_days.state, version_days.state, roster_days.state)) as state
+    from evidence_days
+    inner join roster_days on evidence_days.day = roster_days.day
+    left join version_days on evidence_days.day = version_days.day
+),
+
+changed as (
+    select min(states.day) as first_day
+    from states
+    left join built on states.day = built.day
+    where states.state is distinct from built.state
+),
+
+final as (
+    select
+        states.day,
+        states.state
+    from states
+    inner join changed on states.day >= changed.first_day
+)
+
+select * from final
