@@ -84,6 +84,8 @@ class Scoring(Strict):
     low_activity_days: Literal[14, 21] = 14
     hold_days: int = Field(default=14, ge=1, le=90)
     """A notification held for longer is closed as undetermined."""
+    contact_pause_days: int = Field(default=14, ge=0, le=366)
+    """After a contact, a student is not on the contact list for so long."""
     publish_at: values.ClockTime = time(8)
     """On the Monday after the week, in the institution's time zone."""
     wait_until: values.ClockTime = time(14)

@@ -14,6 +14,7 @@ from psycopg.rows import dict_row
 
 from engage import clock, configuration, messaging, not_students, runtime, warehouse
 from engage.commands.output import json_option, show
+from engage.ladders_file import load_ladders
 from engage.preview import NothingToCompareError, Preview, Row
 from engage.preview import preview as compare
 from engage.scoring import load_scoring, read_scoring
@@ -48,7 +49,9 @@ def config() -> None:
 def check(folder: Path | None) -> None:
     """Say everything that is wrong with the configuration in FOLDER (default: the one of ENGAGE_CONFIG)."""
     folder = folder or Settings.from_environment().config
-    readers: list[Callable[[Path], object]] = [load_scoring, not_students.load, messaging.load_messaging, load_sources]
+    readers: list[Callable[[Path], object]] = [
+        *(load_scoring, not_students.load, messaging.load_messaging, load_ladders, load_sources)
+    ]
     files = sorted((folder / "sources").glob("*.yaml"))
     asked = [*((read, folder) for read in readers), *((load_source, path) for path in files)]
     complaints = [complaint for read, path in asked if (complaint := _complaint(read, path))]

@@ -12,7 +12,8 @@ alter table ops.scoring_parameter
     add column silent_days integer not null default 7,
     add column low_activity_at_most integer not null default 2,
     add column low_activity_days integer not null default 14 check (low_activity_days in (14, 21)),
-    add column hold_days integer not null default 14;
+    add column hold_days integer not null default 14,
+    add column contact_pause_days integer not null default 14;
 comment on column ops.scoring_parameter.hold_days is 'A notification held for longer is closed as undetermined.';
 """
 
@@ -121,11 +122,15 @@ create table ops.ladder_run (
     notification_id bigint not null references ops.notification,
     started_on date not null,
     steps jsonb not null,
+    stop_when text[] not null default '{answered}',
+    answered_outcomes text[] not null default '{reached}',
+    in_vacations boolean not null default false,
     unique (ladder_id, notification_id)
 );
 create index on ops.ladder_run (student_id);
 comment on table ops.ladder_run is 'A ladder of contacts begun for a student; how far it is follows from the contacts, see marts.contact_step.';
 comment on column ops.ladder_run.steps is 'The steps as configured when it began, those for the residence of the student only.';
+comment on column ops.ladder_run.in_vacations is 'Steps are due in vacations, too; as all else of its ladder, as configured when it began.';
 
 create table ops.action (
     action_id bigint generated always as identity primary key,
