@@ -1,6 +1,6 @@
-"""The ledger of notifications: what dbt found a student to have triggered becomes raised, held, dropped, undetermined or
-superseded. Only what is missing, silent or withdrawn is decided here; the definitions are dbt's (int_inactivity), what
-follows for people is rules.py's and corrections.py's.
+"""The ledger of notifications of silence: what dbt found becomes raised, held, dropped, undetermined or superseded.
+
+The definitions are dbt's (int_inactivity); what follows for people is rules.py's and corrections.py's.
 """
 
 from dataclasses import dataclass
@@ -50,7 +50,8 @@ on conflict (rule_id, student_id, trigger_date) do update set
     resolved_at = case when excluded.status = 'raised' then %(now)s end
 where
     known.status in ('held', 'dropped', 'superseded')
-    and (excluded.status, excluded.reason, excluded.evidence) is distinct from (known.status, known.reason, known.evidence)
+    and (excluded.status, excluded.reason, excluded.evidence)
+    is distinct from (known.status, known.reason, known.evidence)
     -- what was withdrawn from people is not held again, only raised
     and not (known.status = 'superseded' and excluded.status = 'held')
 """
