@@ -3,8 +3,10 @@
 import contextlib
 import os
 from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
 
 from engage.sources import ConfigurationError
+from engage.warehouse import Connection
 
 
 def now() -> datetime:
@@ -18,3 +20,9 @@ def now() -> datetime:
         if (named := datetime.fromisoformat(said)).tzinfo:
             return named.astimezone(UTC)
     raise ConfigurationError("ENGAGE_NOW: must be ISO 8601 with offset, for example 2026-11-21T08:00:00+00:00")
+
+
+def local(connection: Connection, now: datetime) -> datetime:
+    """Return an instant by the clock of the institution; of UTC while no configuration was ever written."""
+    row = connection.execute("select time_zone from ops.scoring_parameter").fetchone()
+    return now.astimezone(ZoneInfo(str(row[0]) if row else "UTC"))

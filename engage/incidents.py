@@ -61,7 +61,7 @@ class Changes:
 
 def is_due(connection: Connection, sources: Mapping[str, Source], messaging: Messaging, now: datetime) -> bool:
     """Say whether there is something to tell anybody, or a message to send. Reads only."""
-    return bool(plan(connection, sources, messaging, now)) or outbox.is_due(connection, now)
+    return bool(plan(connection, sources, messaging, now)) or outbox.is_due(connection, messaging, now)
 
 
 def open_incidents(connection: Connection) -> list[Incident]:

@@ -18,9 +18,6 @@ from engage.messaging import Messaging, Smtp
 from engage.strict import resolve
 from engage.undelivered import DeliveryError
 
-TIMEOUT_S = 20.0
-
-
 def message_id(messaging: Messaging, key: str) -> str:
     """Return the Message-ID of the message of this key: the same whenever and wherever it is sent."""
     digest = hashlib.sha256(key.encode()).hexdigest()[:40]
@@ -98,9 +95,9 @@ def _connect(smtp: Smtp | None) -> smtplib.SMTP:
     login = (resolve(smtp.username), resolve(smtp.password)) if smtp.username and smtp.password else None
     trust = ssl.create_default_context()
     server = (
-        smtplib.SMTP_SSL(host, port, timeout=TIMEOUT_S, context=trust)
+        smtplib.SMTP_SSL(host, port, timeout=smtp.timeout_s, context=trust)
         if smtp.security == "tls"
-        else smtplib.SMTP(host, port, timeout=TIMEOUT_S)
+        else smtplib.SMTP(host, port, timeout=smtp.timeout_s)
     )
     with contextlib.ExitStack() as unless_ready:
         unless_ready.callback(server.close)

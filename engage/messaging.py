@@ -1,18 +1,22 @@
-"""`config/messaging.yaml`: who is told, by which servers, how often. A folder without it previews everything.
+"""`config/messaging.yaml`: who is told, by which servers, how often and when. A folder without it previews everything.
 
-Only what the file may say and how it is read. What is said is in letters.py, how it travels in mail.py and webhook.py.
+Only what the file may say and how it is read. What is said is in letters.py and people_letters.py, how it travels in
+mail.py and webhook.py.
 """
 
+from datetime import datetime, time
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, StringConstraints, ValidationError, model_validator
+from pydantic import ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
 from engage import source_values as values
 from engage.sources import explain
 from engage.strict import ConfigurationError, Strict, read_yaml
 
 Address = Annotated[str, Field(pattern=r"^[^@\s,<>]+@[^@\s,<>]+\.[^@\s,<>]+$")]
+RoleName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
+Weekday = Literal["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"]
 WebAddress = Annotated[str, StringConstraints(pattern=r"^https?://[^\s/]+(/\S*)?$")]
 
 
@@ -31,6 +35,7 @@ class Smtp(Strict):
     security: Literal["starttls", "tls", "none"] = "starttls"
     username: values.Secret | None = None
     password: values.Secret | None = None
+    timeout_s: float = Field(default=20, gt=0, le=120)
 
     @model_validator(mode="after")
     def _both_or_none(self) -> Self:
@@ -53,8 +58,28 @@ class Crm(Strict):
 
     url: values.Secret
     secret: values.Secret
-    """Signs what we send; `whsec_` and base64, as Standard Webhooks write it, or any other text."""
+    """Signs what we send: `whsec_` and base64, as Standard Webhooks write it."""
     timeout_s: float = Field(default=20, gt=0, le=120)
+
+
+class QuietHours(Strict):
+    """When no message leaves to staff or students, by the institution's clock; over midnight where `to` is earlier."""
+
+    model_config = ConfigDict(validate_by_name=True, validate_by_alias=True)
+
+    begin: values.ClockTime = Field(default=time(19), alias="from")
+    end: values.ClockTime = Field(default=time(7), alias="to")
+    """The first moment at which it is over; the same as `from`: no hour of a day is quiet."""
+    weekdays: list[Weekday] = ["Sat", "Sun"]
+    """Quiet all day long."""
+
+    def hold(self, local: datetime) -> bool:
+        """Say whether it is quiet at this local time."""
+        if f"{local:%a}" in self.weekdays:
+            return True
+        if self.begin <= self.end:
+            return self.begin <= local.time() < self.end
+        return not self.end <= local.time() < self.begin
 
 
 class Limits(Strict):
@@ -87,6 +112,24 @@ class Messaging(Strict):
     webhooks: list[Webhook] = []
     crm: Crm | None = None
     limits: Limits = Limits()
+    digest_at: values.ClockTime = time(7, 30)
+    """From when on the digest of a day is written, by the institution's clock; outside quiet hours."""
+    quiet_hours: QuietHours = QuietHours()
+    roles: dict[RoleName, Address] = {}
+    """Who is told where a rule or a ladder names a role that no list of staff links has."""
+    student_url: WebAddress | None = None
+    """Where staff find the student, with {student_id}."""
+    correct_within_days: int = Field(default=28, ge=1)
+    """What was told longer ago than this is not corrected by a message any more."""
+
+    @model_validator(mode="after")
+    def _can_write(self) -> Self:
+        if self.student_url and "{student_id}" not in self.student_url:
+            raise ValueError("student_url: needs {student_id}")
+        quiet = self.quiet_hours
+        if len(set(quiet.weekdays)) == 7 or quiet.end < quiet.begin <= self.digest_at:
+            raise ValueError("quiet_hours: no time is left for the digest")
+        return self
 
     @model_validator(mode="after")
     def _can_send(self) -> Self:

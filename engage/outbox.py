@@ -14,7 +14,7 @@ from typing import Any
 from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
-from engage import crm
+from engage import clock, crm
 from engage.mail import Mailer, compose
 from engage.messaging import Messaging, Webhook
 from engage.strict import ConfigurationError
@@ -22,6 +22,8 @@ from engage.undelivered import DeliveryError
 from engage.warehouse import Connection
 from engage.webhook import post
 
+TO_PEOPLE = ("digest", "immediate", "student", "correction")
+"""Kinds of messages to staff and students about students: they wait while it is quiet."""
 _HOUR = timedelta(hours=1)
 
 
@@ -69,7 +71,7 @@ _COLUMNS = ", ".join(column.name for column in fields(Message))
 _NEXT = f"""
 select {_COLUMNS} from ops.outbox as o
 where
-    state = 'pending' and next_attempt_at <= %(now)s and channel <> all(%(away)s)
+    state = 'pending' and next_attempt_at <= %(now)s and channel <> all(%(away)s) and kind <> all(%(quiet)s)
     -- what was given up holds nobody back
     and not exists (
         select from ops.outbox as older
@@ -158,10 +160,41 @@ def write(connection: Connection, draft: Draft, now: datetime, suppress: bool, m
     return message_id
 
 
-def is_due(connection: Connection, now: datetime) -> bool:
+def take_back(connection: Connection, message_ids: Sequence[int], why: str) -> list[int]:
+    """Let none of these messages leave any more; return those that certainly have not. Locks them; does not commit.
+
+    One that was tried once may have arrived, whatever its sender was told.
+    """
+    rows = connection.execute(
+        """
+        update ops.outbox set state = 'suppressed', error = %s
+        where message_id = any(%s) and (state = 'failed' or (state = 'pending' and attempts = 0))
+        returning message_id
+        """,
+        [why, sorted(message_ids)],
+    ).fetchall()
+    return sorted(int(str(message_id)) for (message_id,) in rows)
+
+
+def rewrite(connection: Connection, message_id: int, draft: Draft, now: datetime) -> None:
+    """Give a message that was taken back another content, and let it leave. Does not commit."""
+    connection.execute(
+        """
+        update ops.outbox set
+            state = 'pending', attempts = 0, error = null, next_attempt_at = %(now)s, created_at = %(now)s,
+            recipient = %(recipient)s, subject = %(subject)s, text = %(text)s, html = %(html)s
+        where message_id = %(message_id)s and state = 'suppressed'
+        """,
+        {"now": now, "message_id": message_id, **draft.__dict__, "payload": None},
+    )
+
+
+def is_due(connection: Connection, messaging: Messaging, now: datetime) -> bool:
     """Say whether a message waits to be sent."""
-    query = "select exists (select from ops.outbox where state = 'pending' and next_attempt_at <= %s)"
-    row = connection.execute(query, [now]).fetchone()
+    query = (
+        "select exists (select from ops.outbox where state = 'pending' and next_attempt_at <= %s and kind <> all(%s))"
+    )
+    row = connection.execute(query, [now, _quiet(connection, messaging, now)]).fetchone()
     return bool(row and row[0])
 
 
@@ -169,16 +202,17 @@ def send_due(connection: Connection, messaging: Messaging, home: Path, now: date
     """Send, or write as files, what is due; return how many messages took each state. Commits after each.
 
     Raises nothing of a server's: what it refuses is recorded in the message. A server that is away is not asked again
-    for the others. May be killed anywhere, and run by several at once.
+    for the others. May be killed anywhere, and run by several at once. What is about students waits while it is quiet.
     """
     became: dict[str, int] = {}
     away: list[str] = []
+    quiet = _quiet(connection, messaging, now)
     connection.commit()
     with Mailer(messaging) as mailer:
         while True:
             with connection.transaction():
                 cursor = connection.cursor(row_factory=class_row(Message))
-                message = cursor.execute(_NEXT, {"now": now, "away": away}).fetchone()
+                message = cursor.execute(_NEXT, {"now": now, "away": away, "quiet": quiet}).fetchone()
                 if message is None:
                     return became
                 state, is_away = _send(connection, messaging, mailer, home, message, now)
@@ -194,6 +228,11 @@ def retry_failed(connection: Connection, now: datetime) -> int:
     ).rowcount
     connection.commit()
     return count
+
+
+def _quiet(connection: Connection, messaging: Messaging, now: datetime) -> list[str]:
+    """Return the kinds of messages that may not leave now."""
+    return [*TO_PEOPLE] if messaging.quiet_hours.hold(clock.local(connection, now)) else []
 
 
 def _send(

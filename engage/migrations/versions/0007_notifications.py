@@ -141,6 +141,7 @@ create table ops.action (
     rule_id text,
     rule_version text,
     target text not null,
+    staff_id text,
     is_immediate boolean not null default false,
     ladder_run_id bigint references ops.ladder_run,
     step_number smallint,
@@ -156,6 +157,7 @@ create index on ops.action (message_id);
 comment on table ops.action is
     'What is to be done about a notification or a step that is due, written in the transaction that decides on it; done once.';
 comment on column ops.action.target is 'Who is told: student, tutor or another role, of a correction an e-mail address. Else the kind of case or the ladder.';
+comment on column ops.action.staff_id is 'Which of several people with the role this is for: there is a row for each.';
 comment on column ops.action.state is 'open: waits. done: stands in message_id, a case action or a ladder run. suppressed: why says why not.';
 
 create table ops.case_action (
