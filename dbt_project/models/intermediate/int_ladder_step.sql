@@ -1,0 +1,3 @@
+{{ config(tags=['daily']) }}
+
+{{ steps_of_ladders() }}
