@@ -5,7 +5,7 @@ Own and small, for dagster-dbt imports all of dbt (2 s) wherever the graph is on
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import dagster as dg
@@ -14,7 +14,7 @@ from assets.naming import name_of, raw_key
 from engage.sources import Source
 
 Node = dict[str, Any]
-WHOLE_HISTORY = "full_history"
+WHOLE_HISTORY, CASEWORK = "full_history", "casework"
 _EMAIL = re.compile(r"^[^@\s]+@[^@\s]+\.[^@\s]+$")
 
 
@@ -29,6 +29,16 @@ class Warehouse:
     """The models tagged `daily`, and all that they are made from."""
     whole_history: dict[str, dg.AssetCheckSpec]
     """Those of `checks` that look through all history, tagged `full_history`; what builds does not wait for them."""
+    casework: set[str]
+    """The models tagged `casework`: made after the notifications, by a step of their own."""
+
+    def part(self, casework: bool) -> "Warehouse":
+        """Return the models of the one step or of the other, with their checks."""
+        ids = self.casework if casework else set(self.specs) - self.casework
+        specs = {unique_id: spec for unique_id, spec in self.specs.items() if unique_id in ids}
+        keys = {spec.key for spec in specs.values()}
+        checks = {unique_id: check for unique_id, check in self.checks.items() if check.asset_key in keys}
+        return replace(self, specs=specs, checks=checks, daily=self.daily & ids)
 
 
 def read_manifest(manifest: Node, sources: dict[str, Source]) -> Warehouse:
@@ -67,7 +77,8 @@ def read_manifest(manifest: Node, sources: dict[str, Source]) -> Warehouse:
                 name_of(node["name"]), asset=keys[tested], description=node["description"] or _what_it_tests(node)
             )
     whole = {one: check for one, check in checks.items() if WHOLE_HISTORY in nodes[one]["tags"]}
-    return Warehouse(specs, checks, _tagged_and_upstream(models, "daily"), whole)
+    casework = {unique_id for unique_id, node in models.items() if CASEWORK in node["tags"]}
+    return Warehouse(specs, checks, _tagged_and_upstream(models, "daily"), whole, casework)
 
 
 def _tagged_and_upstream(models: dict[str, Node], tag: str) -> set[str]:

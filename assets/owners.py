@@ -63,7 +63,7 @@ def owners_asset(sources: Mapping[str, Source], suites: Mapping[str, Suite], set
             messaging, now = load_messaging(settings.config), clock.now()
             changes = incidents.refresh(connection, sources, titles, messaging, now)
             became = outbox.send_due(connection, messaging, settings.home, now)
-            ((counts,), is_open, told) = (_rows(connection, query) for query in (_COUNTS, _OPEN, _TOLD))
+            ((counts,), is_open, told) = (rows_of(connection, query) for query in (_COUNTS, _OPEN, _TOLD))
         error = counts.pop("error")
         context.log.info(f"{changes.opened} opened, {changes.resolved} over, messages: {became or 'none'}")
         is_good = not counts["messages_failed"] and not counts["messages_put_off"]
@@ -84,19 +84,21 @@ def owners_asset(sources: Mapping[str, Source], suites: Mapping[str, Suite], set
                 "messages_written": len(changes.messages),
                 "messages_sent": became.get("sent", 0) + became.get("previewed", 0),
                 "delivery": messaging.delivery,
-                "open": _table(is_open, ["source", "kind", "since", "opened_at", "reminded_at", "escalated_at"]),
-                "told": _table(told, ["written_at", "purpose", "recipient", "subject", "state", "attempts", "error"]),
+                "open": table_of(is_open, ["source", "kind", "since", "opened_at", "reminded_at", "escalated_at"]),
+                "told": table_of(told, ["written_at", "purpose", "recipient", "subject", "state", "attempts", "error"]),
             },
         )
 
     return _owners
 
 
-def _rows(connection: Connection, query: str) -> list[dict[str, object]]:
+def rows_of(connection: Connection, query: str) -> list[dict[str, object]]:
+    """Return the rows of a query by column."""
     return connection.cursor(row_factory=dict_row).execute(query.encode()).fetchall()
 
 
-def _table(rows: Sequence[Mapping[str, object]], names: Sequence[str]) -> dg.TableMetadataValue:
+def table_of(rows: Sequence[Mapping[str, object]], names: Sequence[str]) -> dg.TableMetadataValue:
+    """Return rows as a table for the UI."""
     records = [
         dg.TableRecord({name: "" if row[name] is None else str(row[name])[:200] for name in names}) for row in rows
     ]

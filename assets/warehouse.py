@@ -6,21 +6,18 @@ stands in ops tables.
 """
 
 import contextlib
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import date
 
 import dagster as dg
-from psycopg.sql import Identifier
 
-from assets import figures
-from assets.manifest import WHOLE_HISTORY, Node, Warehouse, read_manifest
+from assets.dbt_results import Result, build, checks_alone, events
+from assets.manifest import Node, Warehouse, read_manifest
 from assets.resources import WarehouseResource, readable_failures
-from engage import clock, configuration, dbt, health, restatement, weekly
+from engage import clock, configuration, dbt, restatement, weekly
 from engage.settings import Settings
 from engage.sources import Source
-from engage.warehouse import Connection
 
-Result = dg.MaterializeResult | dg.AssetCheckResult  # type: ignore[type-arg]
 POOL = "dbt"
 RESTATE = "restate"
 NAMED = 10
@@ -74,15 +71,13 @@ def warehouse_asset(manifest: Node, sources: dict[str, Source], settings: Settin
         wanted = {ids[key] for key in context.selected_asset_keys}
         checks = context.selected_asset_check_keys
         if not wanted:
-            yield from _checks_alone(warehouse, models, settings, checks)
+            yield from checks_alone(warehouse, models, settings, checks)
             return
         weekly_too = bool(wanted - models.daily)
         # Whole always: a score built without what it is made from would be published as it is.
-        names = sorted(unique_id.rpartition(".")[2] for unique_id in (models.specs if weekly_too else models.daily))
-        left_out = ["resource_type:unit_test", f"tag:{WHOLE_HISTORY}"]
-        results: Sequence[dbt.NodeResult]
+        names = [unique_id.rpartition(".")[2] for unique_id in (models.specs if weekly_too else models.daily)]
         asked: Sequence[weekly.Week] = []
-        failure, address, now = None, warehouse.address, clock.now()
+        address, now = warehouse.address, clock.now()
         with readable_failures(), contextlib.ExitStack() as stack:
             # Dagster's pool holds the runs of its daemon only.
             stack.enter_context(weekly.one_at_a_time(address))
@@ -101,48 +96,15 @@ def warehouse_asset(manifest: Node, sources: dict[str, Source], settings: Settin
                     configuration.sync(connection, settings.config, sources, now)
                     if weekly.trends_are_behind(connection):
                         names.append("tag:follows_scores")
-            try:
-                results = dbt.run(
-                    warehouse.address, ["build", "--select", *names, "--exclude", *left_out], settings.home
-                )
-            except dbt.DbtError as error:
-                results, failure = error.nodes, dg.Failure(str(error), allow_retries=False)
+            results, failure = build(warehouse.address, names, settings.home)
         with readable_failures(), warehouse.connect() as connection:
-            yield from _events(results, models, wanted, checks, connection)
+            yield from events(results, models, wanted, checks, connection)
             if asked and ON_TIME.key in checks and any(_is_published(models, result) for result in results):
                 yield _on_time(asked)
         if failure:
             raise failure
 
     return _warehouse
-
-
-def _checks_alone(
-    warehouse: WarehouseResource, models: Warehouse, settings: Settings, checks: Collection[dg.AssetCheckKey]
-) -> Iterator[Result]:
-    """Run the tests behind these checks and build nothing: all history once a week, or what a person asks for.
-
-    Of a model that has never been built there is nothing to check.
-    """
-    results: Sequence[dbt.NodeResult] = []
-    failure = None
-    with readable_failures():
-        with warehouse.connect() as connection:
-            standing = connection.execute("select table_schema, table_name from information_schema.tables").fetchall()
-        tests = [
-            unique_id.split(".")[2]
-            for unique_id, check in models.checks.items()
-            if check.key in checks and tuple(check.asset_key.path) in standing
-        ]
-        try:
-            if tests:
-                results = dbt.run(warehouse.address, ["test", "--select", *tests], settings.home)
-        except dbt.DbtError as error:
-            results, failure = error.nodes, dg.Failure(str(error), allow_retries=False)
-    with readable_failures(), warehouse.connect() as connection:
-        yield from _events(results, models, (), checks, connection)
-    if failure:
-        raise failure
 
 
 def _say(log: dg.DagsterLogManager, asked: Sequence[weekly.Week], left: weekly.Due) -> None:
@@ -175,33 +137,3 @@ def _on_time(weeks: Sequence[weekly.Week]) -> dg.AssetCheckResult:
         else "None was.",
         metadata={"weeks": len(weeks), "weeks_with_late_sources": len(late)},
     )
-
-
-def _events(
-    results: Sequence[dbt.NodeResult],
-    models: Warehouse,
-    wanted: Collection[str],
-    checks: Collection[dg.AssetCheckKey],
-    connection: Connection,
-) -> Iterator[Result]:
-    """Turn dbt's results into Dagster's. Tests of models that were not selected are left out."""
-    for result in results:
-        if result.unique_id in wanted and result.status == "success":
-            table = models.specs[result.unique_id].key.path
-            counts: dict[str, figures.Figure] = (
-                {"rows_changed": result.rows_affected} if result.rows_affected is not None else {}
-            )
-            if table[0] == "marts":
-                counts["dagster/row_count"] = health.table_rows(connection, Identifier(*table)) or 0
-                counts |= figures.of(connection, table[-1])
-            yield dg.MaterializeResult(
-                asset_key=models.specs[result.unique_id].key, metadata={"seconds": round(result.seconds, 2), **counts}
-            )
-        elif (check := models.checks.get(result.unique_id)) and check.key in checks and result.status != "skipped":
-            yield dg.AssetCheckResult(
-                asset_key=check.asset_key,
-                check_name=check.name,
-                passed=result.status == "pass",
-                severity=dg.AssetCheckSeverity.WARN if result.status == "warn" else dg.AssetCheckSeverity.ERROR,
-                metadata={"rows_failed": result.failures or 0, "seconds": round(result.seconds, 2)},
-            )
