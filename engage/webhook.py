@@ -48,10 +48,10 @@ def post(hook: Webhook, body: dict[str, object]) -> None:
     if answer.is_success:
         return
     may_pass = answer.status_code in (408, 425, 429) or answer.is_server_error
-    raise DeliveryError(f"the webhook says HTTP {answer.status_code}", is_final=not may_pass, wait_s=_wait_s(answer))
+    raise DeliveryError(f"the webhook says HTTP {answer.status_code}", is_final=not may_pass, wait_s=wait_s(answer))
 
 
-def _wait_s(answer: httpx.Response) -> float | None:
+def wait_s(answer: httpx.Response) -> float | None:
     """Return the seconds of a Retry-After header: a number or a date (RFC 9110, 10.2.3)."""
     said = answer.headers.get("retry-after", "")
     with contextlib.suppress(ValueError):
