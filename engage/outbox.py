@@ -222,9 +222,11 @@ def send_due(connection: Connection, messaging: Messaging, home: Path, now: date
 
 
 def retry_failed(connection: Connection, now: datetime) -> int:
-    """Put the messages that were given up back into the queue; return how many. Commits."""
+    """Put the messages that were given up back into the queue; return how many. Commits. Cases: see casework.retry."""
     count = connection.execute(
-        "update ops.outbox set state = 'pending', attempts = 0, next_attempt_at = %s where state = 'failed'", [now]
+        "update ops.outbox set state = 'pending', attempts = 0, next_attempt_at = %s"
+        " where state = 'failed' and kind <> 'case'",
+        [now],
     ).rowcount
     connection.commit()
     return count

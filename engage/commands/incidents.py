@@ -3,7 +3,7 @@
 import click
 from psycopg.rows import dict_row
 
-from engage import clock, outbox, runtime, warehouse
+from engage import casework, clock, outbox, runtime, warehouse
 from engage.commands.output import json_option, show
 from engage.messaging import load_messaging
 from engage.settings import Settings
@@ -74,7 +74,9 @@ def send_messages(context: click.Context, again: bool) -> None:
     messaging = load_messaging(settings.config)
     with runtime.running(settings) as run, warehouse.connect(run.url) as connection:
         if again:
-            click.echo(f"{outbox.retry_failed(connection, clock.now())} tried again")
+            count = outbox.retry_failed(connection, clock.now())
+            count += casework.retry(connection, messaging, None, clock.now())
+            click.echo(f"{count} tried again")
         became = outbox.send_due(connection, messaging, settings.home, clock.now())
     click.echo(", ".join(f"{count} {state}" for state, count in became.items()) or "nothing was due")
     context.exit(1 if became.keys() - {"sent", "previewed"} else 0)
