@@ -84,9 +84,9 @@ courses as materialized (
         score,
         peer_level,
         peer_group,
-        min(score) over (four) as score_4w,
-        min(score) over (five) as score_5w,
-        min(score) over (six) as score_6w,
+        min(score) over four as score_4w,
+        min(score) over five as score_5w,
+        min(score) over six as score_6w,
         max(place) over (partition by student_id) >= place + 6 as is_over
     from counted
     window

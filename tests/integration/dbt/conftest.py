@@ -12,6 +12,11 @@ from engage import dbt
 from engage.warehouse import connect, with_database
 
 TEMPLATE, OWN = "models_template", "models"
+NO_SCORE = (
+    *("int_day", "int_case", "int_contact", "int_evidence", "int_inactivity", "int_ladder", "int_quiet"),
+    *("int_rule", "int_working"),
+)
+"""Models that no score is made from, by the beginning of their names."""
 
 
 @dataclass(frozen=True)
@@ -31,15 +36,15 @@ def project(postgres_url: str, migrated_template: str, tmp_path_factory: pytest.
     server = with_database(postgres_url, "postgres")
     _clone(server, migrated_template, TEMPLATE)
     url = with_database(postgres_url, TEMPLATE)
-    built = dbt.build(url, "tag:daily tag:weekly", home)
+    built = dbt.build(url, "tag:daily tag:weekly tag:casework", home)
     _clone(server, TEMPLATE, OWN)
-    dbt.run(with_database(postgres_url, OWN), ["compile", "--select", "tag:weekly"], home)
+    dbt.run(with_database(postgres_url, OWN), ["compile", "--select", "tag:weekly", "tag:casework"], home)
     with connect(server, autocommit=True) as connection:
         connection.execute("drop database models with (force)")
     folder = home / "dbt" / "target" / "compiled" / "engage" / "models"
     files = {path.stem: path for path in folder.rglob("*.sql")}
     tables = [n.name for n in built if n.resource_type == "model" and n.name.startswith(("int_", "weekly_", "peer_"))]
-    tables = [name for name in tables if not name.startswith("int_day")]
+    tables = [name for name in tables if not name.startswith(NO_SCORE)]
     return Project(home, [(f"{files[n].parent.name}.{n}", files[n].read_text()) for n in tables])
 
 
