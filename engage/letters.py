@@ -203,13 +203,14 @@ def _finish(context: dict[str, Any], links: list[tuple[str, str]]) -> Letter:
         links=links,
         is_good=context["is_good"],
     )
-    pages = _templates()
+    pages = templates()
     text, html = (pages.get_template(f"letter.{kind}.j2").render(context) for kind in ("txt", "html"))
     return Letter(context["heading"], text, html, card)
 
 
 @cache
-def _templates() -> Environment:
+def templates() -> Environment:
+    """Return the pages of every letter."""
     return Environment(
         loader=PackageLoader("engage"),
         autoescape=select_autoescape(["html.j2"]),

@@ -18,6 +18,7 @@ from engage.messaging import Messaging, Smtp
 from engage.strict import resolve
 from engage.undelivered import DeliveryError
 
+
 def message_id(messaging: Messaging, key: str) -> str:
     """Return the Message-ID of the message of this key: the same whenever and wherever it is sent."""
     digest = hashlib.sha256(key.encode()).hexdigest()[:40]

@@ -1,0 +1,221 @@
+"""Who is meant: the open actions that tell somebody something, each with the address of its one reader.
+
+Drops, with the reason, what is not to be told any more and what reaches nobody. What is said is people_letters.py's,
+when it is written bundles.py's.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Any, Literal
+
+from psycopg.rows import class_row
+from psycopg.types.json import Jsonb
+
+from engage.messaging import Messaging
+from engage.warehouse import Connection
+
+TOO_OLD = timedelta(days=14)
+"""What nobody was told of for so long is no news."""
+_ADDRESS = r"^[^@\s,<>]+@[^@\s,<>]+\.[^@\s,<>]+$"
+_DROP = """
+with judged as (
+    select
+        a.action_id,
+        case
+            when n.status <> 'raised' then 'the notification was withdrawn'
+            when s.status is distinct from 'active' then 'the student is not active any more'
+            when a.created_at < %(oldest)s then 'too old to be told'
+        end as why
+    from ops.action as a
+    left join ops.notification as n using (notification_id)
+    left join marts.student as s on s.student_id = a.student_id
+    where a.state = 'open' and a.kind in ('email_student', 'notify', 'contact_step')
+    union all
+    select
+        a.action_id,
+        case
+            when told.at is null then 'it was never told'
+            when told.at < %(correctable)s then 'it was told too long ago'
+        end
+    from ops.action as a
+    cross join lateral (
+        select max(coalesce(o.sent_at, o.created_at)) as at
+        from ops.outbox as o
+        where
+            o.message_id in (select jsonb_array_elements_text(a.content -> 'of')::bigint)
+            and o.state in ('pending', 'sent', 'previewed')
+    ) as told
+    where a.state = 'open' and a.kind = 'correction'
+)
+update ops.action as a set state = 'suppressed', why = judged.why
+from judged
+where a.action_id = judged.action_id and a.state = 'open' and judged.why is not null
+"""
+_NEWEST = """
+select
+    s.source_id,
+    greatest(
+        (select max(r.as_of_date) from raw.{record} as r where r.source_id = s.source_id),
+        -- a list without a row is a list
+        (
+            select max(d.day) from ops.batch_day as d inner join ops.batch as b using (batch_id)
+            where d.source_id = s.source_id and d.is_current and d.is_covered and b.state = 'published'
+        )
+    ) as as_of_date
+from ops.source as s
+where s.record = '{record}'
+"""
+_STAFF = f"""
+waiting as (select * from ops.action where state = 'open' and kind in ('notify', 'contact_step')),
+links as (
+    select l.student_id, replace(lower(btrim(l.role)), ' ', '_') as role, l.staff_id
+    from staging.stg_feeds__staff_links as l
+    inner join ({_NEWEST.format(record="staff_links")}) as newest using (source_id, as_of_date)
+    where
+        l.valid_from <= %(today)s and l.valid_to > %(today)s
+        and l.student_id in (select student_id from waiting)
+),
+tutors as (
+    select s.student_id, s.tutor_id as staff_id from marts.student as s
+    where s.tutor_id <> '' and s.student_id in (select student_id from waiting)
+),
+staff as (
+    select w.action_id, t.staff_id
+    from waiting as w inner join tutors as t using (student_id)
+    where w.target = 'tutor' and w.staff_id is null
+    union
+    select w.action_id, l.staff_id
+    from waiting as w inner join links as l on w.student_id = l.student_id and w.target = l.role
+    where w.staff_id is null and (w.target <> 'tutor' or w.student_id not in (select student_id from tutors))
+    union
+    select w.action_id, w.staff_id from waiting as w where w.staff_id is not null
+)
+"""  # noqa: S608
+_FAN_OUT = f"""
+with {_STAFF},
+several as (
+    select staff.*, row_number() over (partition by staff.action_id order by staff.staff_id) as number
+    from staff
+    where staff.action_id in (select action_id from staff group by action_id having count(*) > 1)
+),
+first as (
+    update ops.action as a set staff_id = several.staff_id
+    from several
+    where several.number = 1 and a.action_id = several.action_id and a.state = 'open' and a.staff_id is null
+    returning a.*
+)
+insert into ops.action (
+    action_key, kind, student_id, notification_id, rule_id, rule_version, target, staff_id, is_immediate, ladder_run_id,
+    step_number, content, created_at
+)
+select
+    first.action_key || ':' || several.staff_id, first.kind, first.student_id, first.notification_id, first.rule_id,
+    first.rule_version, first.target, several.staff_id, first.is_immediate, first.ladder_run_id, first.step_number,
+    first.content, first.created_at
+from first
+inner join several on first.action_id = several.action_id and several.number > 1
+on conflict (action_key) do nothing
+"""  # noqa: S608
+_WAITING = f"""
+with {_STAFF}
+select
+    a.action_id, a.kind, a.student_id, a.target, a.notification_id, a.rule_id, a.is_immediate, a.step_number, a.content,
+    n.kind as about, n.trigger_date, n.week_start, n.raised_at, n.reason, n.evidence,
+    r.content ->> 'title' as rule_title,
+    told.at as told_at,
+    case when found.address ~ %(address)s then found.address end as address,
+    case when found.staff_id is null and a.target <> 'student'
+        then 'no ' || replace(a.target, '_', ' ') || ' is known' else 'no address is known' end as why
+from ops.action as a
+left join ops.notification as n using (notification_id)
+left join ops.rule_version as r on r.rule_id = a.rule_id and r.rule_version = a.rule_version
+left join staff on staff.action_id = a.action_id
+left join pii.staff as p on p.staff_id = staff.staff_id
+left join pii.student as s on a.target = 'student' and s.student_id = a.student_id
+left join lateral (
+    select
+        max(coalesce(o.sent_at, o.created_at)) as at,
+        coalesce(bool_or(o.state = 'pending'), false) as is_under_way
+    from ops.outbox as o
+    where o.message_id in (select jsonb_array_elements_text(a.content -> 'of')::bigint)
+) as told on a.kind = 'correction'
+cross join lateral (
+    select
+        staff.staff_id,
+        case
+            when a.kind = 'correction' then a.target
+            when a.target = 'student' then s.email
+            else coalesce(nullif(p.staff_email, ''), %(roles)s::jsonb ->> a.target)
+        end as address
+) as found
+where
+    a.state = 'open' and a.kind in ('email_student', 'notify', 'contact_step', 'correction')
+    -- a correction follows what it corrects
+    and not coalesce(told.is_under_way, false)
+order by a.action_id
+"""  # noqa: S608
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """An open action that tells somebody something, with its notification and its reader."""
+
+    action_id: int
+    kind: Literal["email_student", "notify", "contact_step", "correction"]
+    student_id: str
+    target: str
+    notification_id: int | None
+    rule_id: str | None
+    is_immediate: bool
+    step_number: int | None
+    content: dict[str, Any]
+    about: str | None
+    """Kind of the notification."""
+    trigger_date: date | None
+    week_start: date | None
+    raised_at: datetime | None
+    reason: str | None
+    evidence: dict[str, Any] | None
+    rule_title: str | None
+    told_at: datetime | None
+    """Of a correction: when what it corrects was told last."""
+    address: str | None
+    why: str
+    """Why there is no address, where there is none."""
+
+    @property
+    def to_student(self) -> bool:
+        """Whether the student reads it."""
+        return self.target == "student" or self.content.get("to") == "student"
+
+
+def waiting(connection: Connection, messaging: Messaging, now: datetime, today: date) -> list[Waiting]:
+    """Return what is open and may be told, the oldest first; suppress what may not, and what reaches nobody. Commits.
+
+    What is for several people with a role is a row for each from then on.
+    """
+    correctable = now - timedelta(days=messaging.correct_within_days)
+    connection.commit()
+    with connection.transaction():
+        connection.execute(_DROP, {"oldest": now - TOO_OLD, "correctable": correctable})
+        connection.execute(_FAN_OUT, {"today": today})
+        given = {"today": today, "roles": Jsonb(messaging.roles), "address": _ADDRESS}
+        found = connection.cursor(row_factory=class_row(Waiting)).execute(_WAITING, given).fetchall()
+        for one in found:
+            if one.address is None:
+                suppress(connection, [one.action_id], one.why)
+    return [one for one in found if one.address is not None]
+
+
+def suppress(connection: Connection, action_ids: Sequence[int], why: str) -> None:
+    """Record that nobody is told, and why. Does not commit."""
+    connection.execute(
+        "update ops.action set state = 'suppressed', why = %s where action_id = any(%s) and state = 'open'",
+        [why, list(action_ids)],
+    )
+
+
+def newest_lists(record: str) -> str:
+    """Return SQL for the date of the newest list of each source of a kind of record: source_id, as_of_date."""
+    return _NEWEST.format(record=record)
