@@ -1,8 +1,7 @@
-"""Messages to people: what is open becomes one digest for each reader and day, or a letter at once where a rule wants it.
+"""Messages to people: what is open becomes one digest for each reader and day, or a letter at once if a rule says so.
 
-Each message is written in one transaction with marking done what it tells. Who reads it is recipients.py's, what it says
-people_letters.py's, when it leaves outbox.py's; what was told and does not hold comes here as a correction
-(corrections.py).
+Each message is written in one transaction with marking done what it tells. Who reads it is recipients.py's, what it
+says people_letters.py's, when it leaves outbox.py's; what was told and does not hold is corrections.py's.
 """
 
 import hashlib
@@ -33,9 +32,10 @@ select exists (
         and o.created_at > %s and o.state not in ('suppressed', 'failed')
 )
 """
-_MESSAGES = (
-    "select kind, state, count(*) from ops.outbox where kind <> 'owner' group by kind, state order by kind, state"
-)
+_MESSAGES = """
+select kind, state, count(*) from ops.outbox where kind <> 'owner' group by kind, state order by kind, state
+"""
+_KNOWN = "select message_id, state from ops.outbox where message_key = %s"
 _SUPPRESSED = """
 select why, count(*) from ops.action where state = 'suppressed' group by why order by count(*) desc, why
 """
@@ -140,13 +140,10 @@ def _write(connection: Connection, bundle: _Bundle, frame: people_letters.Frame,
     """Write one message and mark done what it tells; say whether there was anything left to tell."""
     student_id = bundle.told[0].student_id
     connection.execute(_LOCK, [name_of(student_id) if bundle.is_letter else bundle.key])
-    taken_back = None
-    if (before := outbox.known(connection, bundle.key)) is not None:
-        message_id, state = before
-        if state != "suppressed":
-            # One digest a day: what came later waits for the next.
-            return False
-        taken_back = message_id
+    before = connection.execute(_KNOWN, [bundle.key]).fetchone()
+    # One digest a day: what came later waits for the next, unless the one of today was taken back.
+    if before and before[1] != "suppressed":
+        return False
     taken = {int(str(row[0])) for row in connection.execute(_TAKE, [[one.action_id for one in bundle.told]]).fetchall()}
     told = [one for one in bundle.told if one.action_id in taken]
     if not told:
@@ -168,9 +165,10 @@ def _write(connection: Connection, bundle: _Bundle, frame: people_letters.Frame,
         kind=bundle.kind,
         order_key=f"letter:{name_of(student_id)}" if bundle.is_letter else None,
     )
-    if taken_back is None:
-        message_id = outbox.write(connection, draft, now, suppress=False)
-    else:
+    if before:
+        message_id = int(str(before[0]))
         outbox.rewrite(connection, message_id, draft, now)
+    else:
+        message_id = outbox.write(connection, draft, now, suppress=False)
     connection.execute(_DONE, [message_id, sorted(taken)])
     return True

@@ -73,7 +73,8 @@ with again as (
         end
 )
 insert into ops.action (
-    action_key, kind, student_id, notification_id, rule_id, rule_version, target, staff_id, is_immediate, content, created_at
+    action_key, kind, student_id, notification_id, rule_id, rule_version, target, staff_id, is_immediate, content,
+    created_at
 )
 select
     'again:' || c.action_id || ':' || a.action_id, a.kind, a.student_id, a.notification_id, a.rule_id, a.rule_version,
@@ -92,8 +93,8 @@ def write(connection: Connection, superseded: Sequence[int], now: datetime) -> i
     """Take back what these notifications ask for, and ask for a correction to everybody who was told; return how many.
 
     What waits in the outbox and was never tried is rewritten without the student by the next bundles.write, or not sent
-    at all. What was tried once may have arrived: it is sent, and corrected afterwards. What is raised again is told again.
-    Repeatable; does not commit.
+    at all. What was tried once may have arrived: it is sent, and corrected afterwards. What is raised again is told
+    again. Repeatable; does not commit.
     """
     given = {"gone": list(superseded), "now": now}
     connection.execute(_AGAIN, given)

@@ -176,12 +176,6 @@ def take_back(connection: Connection, message_ids: Sequence[int], why: str) -> l
     return sorted(int(str(message_id)) for (message_id,) in rows)
 
 
-def known(connection: Connection, key: str) -> tuple[int, str] | None:
-    """Return the number and the state of the message of a key, if there is one."""
-    row = connection.execute("select message_id, state from ops.outbox where message_key = %s", [key]).fetchone()
-    return None if row is None else (int(str(row[0])), str(row[1]))
-
-
 def rewrite(connection: Connection, message_id: int, draft: Draft, now: datetime) -> None:
     """Give a message that was taken back another content, and let it leave. Does not commit."""
     connection.execute(
@@ -191,7 +185,7 @@ def rewrite(connection: Connection, message_id: int, draft: Draft, now: datetime
             recipient = %(recipient)s, subject = %(subject)s, text = %(text)s, html = %(html)s
         where message_id = %(message_id)s and state = 'suppressed'
         """,
-        {**draft.__dict__, "payload": None, "now": now, "message_id": message_id},
+        draft.__dict__ | {"payload": None, "now": now, "message_id": message_id},
     )
 
 

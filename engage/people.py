@@ -1,4 +1,4 @@
-"""What a letter says of a student besides its cause: who it is, how they fare, who is in touch, what they say themselves.
+"""What a letter says of a student besides its cause: who it is, how they fare, who is in touch, what they say.
 
 Read at once for all students of a delivery. Which words it becomes is people_letters.py's.
 """
@@ -103,7 +103,7 @@ def students(connection: Connection, student_ids: Collection[str], now: datetime
         if has_list
         else "null::integer"
     )
-    query = sql.SQL(cast(LiteralString, _STUDENTS)).format(priority=sql.SQL(priority))
+    query = sql.SQL(_STUDENTS).format(priority=sql.SQL(priority))
     given = {"students": sorted(student_ids), "now": now, "since": now.date() - _RECENT}
     found = connection.cursor(row_factory=class_row(Student)).execute(query, given).fetchall()
     return {one.student_id: one for one in found}

@@ -1,4 +1,4 @@
-"""Letters about students: to staff a list of people with evidence, to a student an offer. Text and page of the same words.
+"""Letters about students: to staff a list with evidence, to a student an offer; text and page of the same words.
 
 The layout stands in templates/. Nothing is read or sent here, and no subject tells who a letter is about.
 """
@@ -42,7 +42,7 @@ class Frame:
 
 
 def to_staff(told: Sequence[Waiting], frame: Frame) -> PersonalLetter:
-    """Tell somebody of their students: corrections first, then steps that are due, then what is new, the gravest first."""
+    """Tell somebody of their students: corrections first, then steps due, then what is new, the gravest first."""
     by_student: dict[str, list[Waiting]] = {}
     for one in sorted(told, key=lambda one: _rank(one, frame)):
         by_student.setdefault(one.student_id, []).append(one)
@@ -51,7 +51,7 @@ def to_staff(told: Sequence[Waiting], frame: Frame) -> PersonalLetter:
     new = len(cards) - corrected
     said = [f"{new} student{'s' * (new > 1)} to look at"] * bool(new)
     said += [f"{corrected} correction{'s' * (corrected > 1)}"] * bool(corrected)
-    context = {
+    context: dict[str, object] = {
         "heading": " and ".join(said),
         "today": words.weekday(frame.local.date()),
         "cards": cards,
@@ -62,13 +62,13 @@ def to_staff(told: Sequence[Waiting], frame: Frame) -> PersonalLetter:
 
 def to_student(told: Waiting, frame: Frame) -> PersonalLetter:
     """Offer a student help, or take back that it was offered for a reason that does not hold."""
-    student, help_from = frame.students[told.student_id], _help_from(frame.messaging)
-    context = {
+    student = frame.students[told.student_id]
+    context: dict[str, object] = {
         "given_name": student.given_name or "student",
         "is_correction": told.kind == "correction",
         "seen": _seen(told),
         "told_on": words.day(told.told_at.astimezone(frame.local.tzinfo)) if told.told_at else None,
-        "help_from": help_from,
+        "help_from": frame.messaging.roles.get("student_support") or _asks(frame.messaging),
         "asks": _asks(frame.messaging),
     }
     subject = "Please disregard our last message" if told.kind == "correction" else "How are your studies going?"
@@ -108,7 +108,7 @@ def _card(student: Student, told: Sequence[Waiting], frame: Frame) -> dict[str, 
     url = frame.messaging.student_url
     study = [student.programme, f"year {student.year_of_study}" if student.year_of_study else None]
     return {
-        "name": student.name or "Name not known",
+        "name": " ".join(student.name.split()) if student.name else "Name not known",
         "number": student.student_id,
         "study": ", ".join(filter(None, study)),
         "lines": lines,
@@ -142,10 +142,6 @@ def _seen(told: Waiting) -> str:
         where = "online" if told.about == "no_digital_activity" else "online or in class"
         return f"on {days} our systems recorded {little} of you {where}"
     return "in the last weeks our systems recorded less of you than of most students on programmes like yours"
-
-
-def _help_from(messaging: Messaging) -> str:
-    return messaging.roles.get("student_support") or _asks(messaging)
 
 
 def _asks(messaging: Messaging) -> str:

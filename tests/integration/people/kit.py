@@ -1,6 +1,5 @@
-"""What tests of messages to people share: a warehouse with the relations that letters read, and an office that writes."""
+"""What tests of messages to people share: a warehouse with what letters read, and an office that writes them."""
 
-import json
 import re
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
@@ -28,9 +27,8 @@ create table intermediate.int_contact (student_id text, contact_id text, contact
 
 def stand_in(connection: Any) -> None:
     """Make what dbt makes: tables as the contracts of the marts have them, views as the models of staging are."""
-    connection.execute(
-        "; ".join(f"create schema if not exists {name}" for name in ("marts", "staging", "intermediate"))
-    )
+    for name in ("marts", "staging", "intermediate"):
+        connection.execute(f"create schema if not exists {name}")
     for page in ("student", "score_trend", "daily_activity"):
         for model in yaml.safe_load((MODELS / "marts" / f"{page}.yml").read_text())["models"]:
             columns = ", ".join(f"{column['name']} {column['data_type']}" for column in model["columns"])
@@ -200,6 +198,3 @@ class Office:
 
     def actions(self, columns: str = "kind, state, why") -> list[tuple[Any, ...]]:
         return self.execute(f"select {columns} from ops.action order by action_id")
-
-    def settings_json(self) -> str:
-        return json.dumps({"config": str(self.settings.config), "home": str(self.settings.home)})
