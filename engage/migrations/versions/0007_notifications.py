@@ -100,6 +100,44 @@ create table ops.rule_week (
     primary key (rule_id, rule_version, week_start)
 );
 comment on table ops.rule_week is 'Up to which weeks, and revisions of them, each active rule on scores has been evaluated.';
+
+create table ops.notification_fact (
+    notification_id bigint primary key references ops.notification,
+    on_date date not null,
+    week_start date,
+    revision smallint,
+    score smallint,
+    recent_scores smallint[],
+    lowest_before smallint,
+    change_1w smallint,
+    change_4w smallint,
+    declining boolean,
+    consistently_low boolean,
+    weeks_below_350 integer,
+    attendance_4w double precision,
+    mode text,
+    programme_code text,
+    faculty_code text,
+    year_of_study text,
+    campus_residence text,
+    exemption_types text[],
+    open_case boolean,
+    last_contact_date date
+);
+comment on table ops.notification_fact is
+    'What alert rules ask of the student of a notification of silence, as of its trigger date; kept when it is first raised.';
+comment on column ops.notification_fact.week_start is 'The newest week published and over then; scores and trends are of that week.';
+
+create table ops.rule_decision (
+    rule_id text not null,
+    rule_version text not null,
+    notification_id bigint not null references ops.notification,
+    is_met boolean not null,
+    decided_at timestamptz not null,
+    primary key (rule_id, rule_version, notification_id)
+);
+create index on ops.rule_decision (notification_id);
+comment on table ops.rule_decision is 'For which notifications a rule has been asked, once each, and whether it was met.';
 """
 
 OUTBOX = """
