@@ -10,7 +10,9 @@ import psycopg
 import sqlalchemy.exc
 
 from engage.commands.batches import batch
+from engage.commands.cases import case
 from engage.commands.config import config
+from engage.commands.exemptions import exemption
 from engage.commands.explain import explain_score
 from engage.commands.export import export_marts
 from engage.commands.health import source_health
@@ -58,7 +60,9 @@ source.add_command(source_health)
 cli.add_command(source)
 cli.add_command(explain_score)
 cli.add_command(batch)
+cli.add_command(case)
 cli.add_command(config)
+cli.add_command(exemption)
 cli.add_command(incident)
 cli.add_command(messages)
 cli.add_command(week)
