@@ -40,7 +40,8 @@ def test_contributions_add_up_and_what_is_left_out_says_why(
         [WEEK_2, WEEK_2 + timedelta(3)],
     )
     fed.execute(
-        "insert into ops.exemption (student_id, exemption_type, starts_on, ends_on) values ('u00', 'ill', %s, %s)",
+        "insert into ops.exemption (student_id, exemption_type, starts_on, ends_on, created_at)"
+        " values ('u00', 'ill', %s, %s, '2020-01-01')",
         [WEEK_2, WEEK_2 + timedelta(6)],
     )
     universe.pend(fed, [MONDAY, WEEK_2])

@@ -12,6 +12,8 @@ from tests.reference.scoring import Part, Score, University
 
 Connection = psycopg.Connection[Any]
 NOW = datetime(2026, 11, 21, 6, tzinfo=UTC)
+EVER = datetime(2000, 1, 1, tzinfo=UTC)
+"""Before any day of any test."""
 ATTRIBUTES = ["programme_code", "faculty_code", "year_of_study", "mode", "entry_band", "cohort", "campus_residence"]
 ATTRIBUTES += ["tutor_id"]
 COMPLETE, POOR = 1, 2
@@ -43,8 +45,9 @@ def configure(connection: Connection, university: University) -> None:
         (s, "", "snapshot", False, s, None, None, None, None) for s in ("enrolments", "term_calendar", "students")
     ]
     rows(connection, "ops.source", [*columns, "disabled_from"], sources)
-    exemptions = [(e.student_id, "authorised", e.starts_on, e.ends_on) for e in university.exemptions]
-    rows(connection, "ops.exemption", ["student_id", "exemption_type", "starts_on", "ends_on"], exemptions)
+    exemptions = [(e.student_id, "authorised", e.starts_on, e.ends_on, EVER) for e in university.exemptions]
+    columns = ["student_id", "exemption_type", "starts_on", "ends_on", "created_at"]
+    rows(connection, "ops.exemption", columns, exemptions)
     cover(connection, COMPLETE, university.complete_days)
 
 
