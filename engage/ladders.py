@@ -39,13 +39,14 @@ judged as (
             ) then 'the student is exempt'
             when exists (
                 select from ops.ladder_run as begun
+                where begun.notification_id = asked.notification_id and begun.ladder_id = asked.target
+            ) then 'this ladder has begun for the same notification'
+            when exists (
+                select from ops.ladder_run as begun
                 where begun.student_id = asked.student_id and begun.ladder_id = asked.target
-                    and (
-                        begun.notification_id = asked.notification_id
-                        or not exists (
-                            select from intermediate.int_ladder_step as ended
-                            where ended.ladder_run_id = begun.ladder_run_id and ended.run_status <> 'running'
-                        )
+                    and not exists (
+                        select from intermediate.int_ladder_step as ended
+                        where ended.ladder_run_id = begun.ladder_run_id and ended.run_status <> 'running'
                     )
             ) then 'this ladder is running for the student'
         end as why

@@ -3,21 +3,18 @@
 import json
 import random
 from datetime import UTC, date, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import psycopg
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.integration.dbt import universe
+from tests.integration.dbt import casework, universe
 from tests.integration.dbt.conftest import Project
 from tests.reference import ladder
 from tests.reference.ladder import Contact, Letter, Period, Row, Run
-from tests.reference.scoring import Parameters, University
 
 Connection = psycopg.Connection[Any]
-NOBODY = University(Parameters({"vle": 1.0}, [("institution", [])]), [], [], [], [], set())
 FIRST, LAST = date(2026, 3, 9), date(2026, 4, 8)  # the clocks change on 29 March
 COLUMNS = "due_date, done_at, done_by, status, is_due_today, is_overdue, run_status, stopped_by"
 World = tuple[list[Run], list[Period], datetime]
@@ -71,12 +68,7 @@ def world_of(seed: int) -> World:
 def insert(connection: Connection, world: World) -> None:
     """Put the world where the model reads it."""
     runs, calendar, now = world
-    universe.configure(connection, NOBODY)
-    connection.execute("update ops.scoring_parameter set as_of = %s", [now])
-    columns = ["source_id", "title", "relation", "record", "is_digital"]
-    sources = [("clicks", "", "append", "activity", True), ("gates", "", "append", "activity", False)]
-    universe.rows(connection, "ops.source", columns, sources)
-    universe.partition(connection, "term_calendar", {"term_calendar"})
+    casework.at(connection, now)
     columns = ["source_id", "as_of_date", "batch_id", "row_number", "term_code", "kind", "starts_on", "ends_on"]
     periods = [(date(2026, 1, 1), p) for p in [Period("teaching", FIRST, LAST), *calendar]]
     # A calendar that is no longer valid.
@@ -92,7 +84,6 @@ def insert(connection: Connection, world: World) -> None:
     )
     for k, run in enumerate(runs, start=1):
         put(connection, k, run)
-    connection.execute("delete from intermediate.int_working_day")
 
 
 def put(connection: Connection, k: int, run: Run) -> None:
@@ -101,13 +92,8 @@ def put(connection: Connection, k: int, run: Run) -> None:
         {"id": f"s{n}", "title": "t", "who": "tutor", "channel": "phone", "wait_days": wait}
         for n, wait in enumerate(run.waits)
     ]
-    status, at = ("superseded", run.superseded_at) if run.superseded_at else ("raised", None)
-    ((notification,),) = connection.execute(
-        "insert into ops.notification (student_id, rule_id, kind, trigger_date, noticed_at, raised_at, resolved_at,"
-        " status, reason, evidence) values (%s, 'r', 'score', %s, now(), now(), %s, %s, '', '{}')"
-        " returning notification_id",
-        [who, run.started_on, at, status],
-    ).fetchall()
+    ended = {"status": "superseded", "resolved_at": run.superseded_at} if run.superseded_at else {}
+    notification = casework.notify(connection, who, run.started_on, **ended)
     ((number,),) = connection.execute(
         "insert into ops.ladder_run (ladder_id, student_id, notification_id, started_on, steps, stop_when,"
         " in_vacations) values ('l', %s, %s, %s, %s, %s, %s) returning ladder_run_id",
@@ -160,17 +146,11 @@ def put(connection: Connection, k: int, run: Run) -> None:
     )
 
 
-def compiled(project: Project, model: str) -> str:
-    return next(Path(project.home).rglob(f"compiled/**/{model}.sql")).read_text()
-
-
 def steps(connection: Connection, project: Project) -> dict[str, list[Row]]:
-    """Run both models over what stands in the warehouse."""
-    connection.execute(
-        f"insert into intermediate.int_working_day select * from ({compiled(project, 'int_working_day')}) as made"
-    )
+    """Make the steps of what stands in the warehouse."""
+    casework.make(connection, project, "intermediate.int_working_day", "marts.contact_step")
     found: dict[str, list[Row]] = {}
-    query = f"select student_id, {COLUMNS} from ({compiled(project, 'contact_step')}) as made order by 1, step_number"
+    query = f"select student_id, {COLUMNS} from marts.contact_step order by student_id, step_number"
     for who, *values in connection.execute(query):
         found.setdefault(who, []).append(Row(*values))
     return found
