@@ -94,7 +94,8 @@ def _card(student: Student, told: Sequence[Waiting], frame: Frame) -> dict[str, 
     steps = [one for one in told if one.kind == "contact_step"]
     for one in steps:
         lines.append(("To do", words.step(one)))
-        lines += [("Policy", str(one.content["policy"]))] * bool(one.content.get("policy"))
+        if policy := one.content.get("policy"):
+            lines.append(("Policy", str(policy)))
     news = {words.happened(one, frame.local): one for one in told if one.kind != "correction" and one.about}
     for said, one in news.items():
         is_in_its_place = any(_is_in_place_of(one, other) for other in corrections)
@@ -111,7 +112,9 @@ def _card(student: Student, told: Sequence[Waiting], frame: Frame) -> dict[str, 
         "name": " ".join(student.name.split()) if student.name else "Name not known",
         "number": student.student_id,
         "study": ", ".join(filter(None, study)),
-        "lines": lines,
+        # What has the label of the line before needs none.
+        "lines": [(label * (n == 0 or lines[n - 1][0] != label), line) for n, (label, line) in enumerate(lines)],
+        "is_correction": bool(corrections) and not news and not steps,
         "note": student.note if news or steps else None,
         "note_on": words.day(student.note_at.astimezone(frame.local.tzinfo)) if student.note_at else None,
         "link": url.replace("{student_id}", quote(student.student_id, safe="")) if url else None,
@@ -137,10 +140,11 @@ def _seen(told: Waiting) -> str:
     """Say to a student what was seen of them."""
     evidence = told.evidence or {}
     if told.about in ("no_digital_activity", "low_activity") and "from" in evidence:
-        days = words.span(date.fromisoformat(evidence["from"]), date.fromisoformat(evidence["to"]))
-        little = "nothing" if told.about == "no_digital_activity" else "only a little"
-        where = "online" if told.about == "no_digital_activity" else "online or in class"
-        return f"on {days} our systems recorded {little} of you {where}"
+        little = "no activity of yours online"
+        if told.about == "low_activity":
+            little = "hardly any activity of yours, online or in class"
+        first, last = (date.fromisoformat(evidence[end]) for end in ("from", "to"))
+        return f"from {words.span(first, last)} our systems recorded {little}"
     return "in the last weeks our systems recorded less of you than of most students on programmes like yours"
 
 

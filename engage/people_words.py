@@ -48,8 +48,8 @@ def many(number: int, thing: str) -> str:
 def happened(told: Waiting, local: datetime) -> str:
     """Say what a notification is about, with its evidence, for staff. `local`: now, in the institution's zone."""
     if told.about == "score" or told.about is None or not told.evidence or "from" not in told.evidence:
-        when = f" in the week of {day(told.week_start)}" if told.week_start else ""
-        return f"{told.rule_title or 'What a rule looks for'}{when}."
+        when = f", week of {day(told.week_start)}" if told.week_start else ""
+        return f"Weekly engagement{when}: {told.rule_title or 'a rule applies'}."
     evidence = told.evidence
     first, last = date.fromisoformat(evidence["from"]), date.fromisoformat(evidence["to"])
     counts = evidence.get("interactions") or {}
@@ -75,8 +75,8 @@ def in_short(told: Waiting) -> str:
     if told.about in ("no_digital_activity", "low_activity") and "from" in evidence:
         days = span(date.fromisoformat(evidence["from"]), date.fromisoformat(evidence["to"]))
         return f"{'no digital activity' if told.about == 'no_digital_activity' else 'hardly any activity'} on {days}"
-    when = f" (week of {day(told.week_start)})" if told.week_start else ""
-    return f"“{told.rule_title or 'what a rule looks for'}”{when}"
+    when = f", week of {day(told.week_start)}" if told.week_start else ""
+    return f"weekly engagement{when}: {told.rule_title or 'a rule applies'}"
 
 
 def why_not(told: Waiting, came: Sequence[tuple[str, Sequence[date]]]) -> str:
@@ -111,7 +111,7 @@ def trend(student: Student) -> str | None:
         way = ", and rising"
     else:
         way = "" if change is None else ", and steady"
-    return f"{band} the average of {group}{way} (week of {day(student.week_start)})".capitalize() + "."
+    return f"{band.capitalize()} the average of {group}{way} (week of {day(student.week_start)})."
 
 
 def attendance(student: Student) -> str | None:

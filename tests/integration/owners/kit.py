@@ -1,5 +1,6 @@
 """What tests of messages share: a mail server that takes, refuses or drops as told; a desk that writes and sends."""
 
+import asyncio
 import socket
 from datetime import datetime, timedelta
 from email import message_from_bytes, policy
@@ -22,7 +23,8 @@ OWNER, ENGINEERS, BOSS = "ada@example.ac.uk", "engineers@example.ac.uk", "head@e
 
 
 class MailServer:
-    """Keeps what it takes. `answers` are given instead of 250, one each; "drop" breaks the connection after DATA."""
+    """Keeps what it takes. `answers` are given instead of 250, one each; "drop" breaks the connection after DATA,
+    "slow" takes it and says so a second later."""
 
     def __init__(self, **settings: Any) -> None:
         self.taken: list[EmailMessage] = []
@@ -47,6 +49,9 @@ class MailServer:
             assert server.transport is not None
             server.transport.close()
             return "250 nobody hears this"
+        if answer == "slow":
+            answer = "250 taken"
+            await asyncio.sleep(1)
         if answer.startswith("250"):
             mail = message_from_bytes(cast(bytes, envelope.content), policy=policy.default)
             self.taken.append(mail)
