@@ -22,11 +22,21 @@ notifications as (select * from {{ source('ops', 'notification') }}),
     'select min(days.day) - min(parameters.low_activity_days) from days cross join parameters', 'select max(day) from days'
 ) }},
 
--- what is known begins with the first day of any digital source
-known_from as (
-    select min(day) as day
-    from evidence
-    where is_digital
+-- of days on which no digital source was enabled nobody knows anything: the count begins anew after them
+known as (
+    select
+        days.day,
+        min(days.day) over (partition by days.run) as since
+    from (
+        select
+            watched.day,
+            watched.day - (row_number() over (order by watched.day))::integer as run
+        from (
+            select distinct evidence.day
+            from evidence
+            where evidence.is_digital
+        ) as watched
+    ) as days
 ),
 
 counted as materialized (
@@ -37,14 +47,14 @@ counted as materialized (
         quiet.interactions,
         resets.is_exempt_next_day,
         quiet.day - greatest(
-            known_from.day - 1, resets.not_active_date, resets.out_of_term_date, resets.exempt_date, quiet.last_date
+            known.since - 1, resets.not_active_date, resets.out_of_term_date, resets.exempt_date, quiet.last_date
         ) as silent_days,
         quiet.day - greatest(
-            known_from.day - 1, resets.not_active_date, resets.out_of_term_date, resets.exempt_date
+            known.since - 1, resets.not_active_date, resets.out_of_term_date, resets.exempt_date
         ) as days_in_term
     from quiet
     inner join resets on quiet.student_id = resets.student_id and quiet.day = resets.day
-    cross join known_from
+    inner join known on quiet.day = known.day
 ),
 
 silent as (
@@ -57,7 +67,16 @@ silent as (
         parameters.silent_days as days
     from counted
     cross join parameters
-    where counted.silent_days > 0 and counted.silent_days % parameters.silent_days = 0 and not counted.is_exempt_next_day
+    where
+        counted.silent_days > 0
+        and counted.silent_days % parameters.silent_days = 0
+        and not counted.is_exempt_next_day
+        and not exists (
+            select from away_days
+            where
+                away_days.student_id = counted.student_id
+                and away_days.day between counted.day - parameters.silent_days + 1 and counted.day
+        )
 ),
 
 low as materialized (
@@ -73,6 +92,12 @@ low as materialized (
         counted.interactions <= parameters.low_activity_at_most
         and counted.days_in_term >= parameters.low_activity_days
         and not counted.is_exempt_next_day
+        and not exists (
+            select from away_days
+            where
+                away_days.student_id = counted.student_id
+                and away_days.day between counted.day - parameters.low_activity_days + 1 and counted.day
+        )
 ),
 
 -- the last one that triggered before the days that are judged
@@ -222,13 +247,6 @@ final as (
     inner join nothing on triggered.kind = nothing.kind and triggered.day = nothing.day
     left join counts
         on triggered.kind = counts.kind and triggered.student_id = counts.student_id and triggered.day = counts.day
-    where
-        not exists (
-            select from away_days
-            where
-                away_days.student_id = triggered.student_id
-                and away_days.day between triggered.day - triggered.days + 1 and triggered.day
-        )
 )
 
 select * from final

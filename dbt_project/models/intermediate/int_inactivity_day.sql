@@ -1,7 +1,7 @@
 {{ config(tags=['daily']) }}
 
 -- Compared with what the day was judged from (ops.built_day, written by engage.notifications with the judgement): late data, a
--- roster that came late and a run that was killed heal alike. What is older than the first change is left as it is.
+-- roster or calendar that came late and a run that was killed heal alike. What is older than the first change is left as it is.
 
 with
 
@@ -12,6 +12,8 @@ rosters as (select * from {{ ref('int_day_roster') }}),
 versions as (select * from {{ source('ops', 'day_version') }}),
 
 sources as (select * from {{ source('ops', 'source') }}),
+
+calendar as (select * from {{ ref('stg_feeds__term_calendar') }}),
 
 built as (
     select *
@@ -46,13 +48,35 @@ roster_days as (
     group by day
 ),
 
+newest_calendar as (
+    select
+        source_id,
+        max(as_of_date) as as_of_date
+    from calendar
+    group by source_id
+),
+
+calendar_days as (
+    select
+        days.day,
+        string_agg(
+            distinct concat_ws(' ', calendar.kind, calendar.programme_code, '/', calendar.cohort), ', '
+        ) as state
+    from (select distinct evidence.day from evidence) as days
+    inner join calendar on days.day between calendar.starts_on and calendar.ends_on
+    inner join newest_calendar
+        on calendar.source_id = newest_calendar.source_id and calendar.as_of_date = newest_calendar.as_of_date
+    group by days.day
+),
+
 states as (
     select
         evidence_days.day,
-        md5(concat_ws('; ', evidence_days.state, version_days.state, roster_days.state)) as state
+        md5(concat_ws('; ', evidence_days.state, version_days.state, roster_days.state, calendar_days.state)) as state
     from evidence_days
     inner join roster_days on evidence_days.day = roster_days.day
     left join version_days on evidence_days.day = version_days.day
+    left join calendar_days on evidence_days.day = calendar_days.day
 ),
 
 changed as (
