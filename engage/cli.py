@@ -17,6 +17,7 @@ from engage.commands.explain import explain_score
 from engage.commands.export import export_marts
 from engage.commands.health import source_health
 from engage.commands.incidents import incident, messages
+from engage.commands.rules import rules
 from engage.commands.sources import source
 from engage.commands.weeks import week
 from engage.connectors import AccessError, TransportError
@@ -65,6 +66,7 @@ cli.add_command(config)
 cli.add_command(exemption)
 cli.add_command(incident)
 cli.add_command(messages)
+cli.add_command(rules)
 cli.add_command(week)
 cli.add_command(export_marts)
 

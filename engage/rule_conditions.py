@@ -62,8 +62,13 @@ def condition(rule: Rule) -> sql.Composable:
 
     Who is exempt on the day does not meet it, unless the rule itself says what becomes of them.
     """
-    asked = _compiled(rule.when)
-    return asked if rule.asks_of_exemptions else sql.SQL("({} and not coalesce({}, false))").format(asked, EXEMPT)
+    said = asked(rule)
+    return said if rule.asks_of_exemptions else sql.SQL("({} and not coalesce({}, false))").format(said, EXEMPT)
+
+
+def asked(rule: Rule) -> sql.Composable:
+    """Return the same as it stands in the file, whoever is exempt."""
+    return _compiled(rule.when)
 
 
 def met(rule: Rule) -> sql.Composable:
@@ -74,53 +79,53 @@ def met(rule: Rule) -> sql.Composable:
     return sql.SQL("array_remove(array[{}]::text[], null)").format(sql.SQL(", ").join(terms))
 
 
-def words(asked: Condition) -> str:
+def words(one: Condition) -> str:
     """Return a condition in words."""
-    if asked.all:
-        return " and ".join(_in_brackets(one) for one in asked.all)
-    if asked.any:
-        return " or ".join(_in_brackets(one) for one in asked.any)
-    if asked.negated:
-        return f"not {_in_brackets(asked.negated)}"
-    if asked.score_below is not None:
-        more = " for the first time" if asked.first_time else ""
-        more += f" for {asked.weeks} weeks in a row" if asked.weeks else ""
-        return f"score below {asked.score_below}{more}"
-    if asked.exempt is not None:
-        if isinstance(asked.exempt, list):
-            return f"exempt by {_one_of(asked.exempt)}"
-        return "exempt" if asked.exempt else "not exempt"
-    (key,) = asked.asked
-    return _WORDS[key](getattr(asked, key))
+    if one.all:
+        return " and ".join(_in_brackets(part) for part in one.all)
+    if one.any:
+        return " or ".join(_in_brackets(part) for part in one.any)
+    if one.negated:
+        return f"not {_in_brackets(one.negated)}"
+    if one.score_below is not None:
+        more = " for the first time" if one.first_time else ""
+        more += f" for {one.weeks} weeks in a row" if one.weeks else ""
+        return f"score below {one.score_below}{more}"
+    if one.exempt is not None:
+        if isinstance(one.exempt, list):
+            return f"exempt by {_one_of(one.exempt)}"
+        return "exempt" if one.exempt else "not exempt"
+    (key,) = one.asked
+    return _WORDS[key](getattr(one, key))
 
 
-def _compiled(asked: Condition) -> sql.Composable:
-    if asked.negated:
-        return sql.SQL("(not {})").format(_compiled(asked.negated))
-    if asked.inner:
-        joint = sql.SQL(" and " if asked.all else " or ")
-        return sql.SQL("({})").format(joint.join(_compiled(one) for one in asked.inner))
-    (key,) = asked.asked
-    value = getattr(asked, key)
+def _compiled(one: Condition) -> sql.Composable:
+    if one.negated:
+        return sql.SQL("(not {})").format(_compiled(one.negated))
+    if one.inner:
+        joint = sql.SQL(" and " if one.all else " or ")
+        return sql.SQL("({})").format(joint.join(_compiled(part) for part in one.inner))
+    (key,) = one.asked
+    value = getattr(one, key)
     if key == "score_below":
-        template = _FIRST if asked.first_time else _IN_A_ROW if asked.weeks else _SCORE
+        template = _FIRST if one.first_time else _IN_A_ROW if one.weeks else _SCORE
     elif key == "exempt":
         template = _EXEMPT_BY if isinstance(value, list) else _EXEMPT
     else:
         template = _SQL[key]
-    parts = {"value": sql.Literal(value), "weeks": sql.Literal(asked.weeks)}
+    parts = {"value": sql.Literal(value), "weeks": sql.Literal(one.weeks)}
     return sql.SQL("({})").format(sql.SQL(template).format(**parts))
 
 
-def _terms(asked: Condition) -> list[Condition]:
-    """Return what is asked one by one; what is denied is one thing."""
-    if asked.negated or not asked.inner:
-        return [asked]
-    return [term for one in asked.inner for term in _terms(one)]
+def _terms(one: Condition) -> list[Condition]:
+    """Return what is asked part by part; what is denied is one part."""
+    if one.negated or not one.inner:
+        return [one]
+    return [term for part in one.inner for term in _terms(part)]
 
 
-def _in_brackets(asked: Condition) -> str:
-    return f"({words(asked)})" if asked.inner and not asked.negated else words(asked)
+def _in_brackets(one: Condition) -> str:
+    return f"({words(one)})" if one.inner and not one.negated else words(one)
 
 
 def _one_of(value: object) -> str:

@@ -123,6 +123,7 @@ _STANDING = """
 select
     to_regclass('marts.weekly_score') is not null,
     to_regclass('marts.score_trend') is not null and to_regclass('marts.score_distribution') is not null
+    and to_regclass('intermediate.int_rule_fact') is not null
 """
 _BEHIND = """
 select
@@ -136,6 +137,9 @@ where
     not exists (select from marts.score_trend as t where (t.week_start, t.revision) = (p.week_start, p.revision))
     or not exists (
         select from marts.score_distribution as d where (d.week_start, d.revision) = (p.week_start, p.revision)
+    )
+    or not exists (
+        select from intermediate.int_rule_fact as f where (f.week_start, f.revision) = (p.week_start, p.revision)
     )
 limit 1
 """

@@ -17,6 +17,7 @@ from engage.commands.output import json_option, show
 from engage.ladders_file import load_ladders
 from engage.preview import NothingToCompareError, Preview, Row
 from engage.preview import preview as compare
+from engage.rules_file import load_rules
 from engage.scoring import load_scoring, read_scoring
 from engage.settings import Settings
 from engage.sources import ConfigurationError, load_source, load_sources
@@ -48,9 +49,11 @@ def config() -> None:
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path), required=False)
 def check(folder: Path | None) -> None:
     """Say everything that is wrong with the configuration in FOLDER (default: the one of ENGAGE_CONFIG)."""
-    folder = folder or Settings.from_environment().config
+    settings = Settings.from_environment()
+    folder = folder or settings.config
     readers: list[Callable[[Path], object]] = [
-        *(load_scoring, not_students.load, messaging.load_messaging, load_ladders, load_sources)
+        *(load_scoring, not_students.load, messaging.load_messaging, load_ladders, load_sources),
+        lambda folder: load_rules(folder, settings.expectations),
     ]
     files = sorted((folder / "sources").glob("*.yaml"))
     asked = [*((read, folder) for read in readers), *((load_source, path) for path in files)]

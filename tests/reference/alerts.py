@@ -1,4 +1,4 @@
-"""Alert rules in plain Python, written from docs/rules.md and not from the SQL: what holds, and in which weeks it fires.
+"""Alert rules in plain Python, written from docs/rules.md and not from the SQL: what holds, and when it fires.
 
 Unknown is None, and travels through all, any and not as in Kleene's logic. Facts come as plain records.
 """
@@ -67,7 +67,7 @@ def holds(asked: Asked, fact: Fact) -> bool | None:
         return None if fact.change_1w is None else fact.change_1w < -value
     if key in ("declining", "consistently_low", "open_case"):
         known = getattr(fact, key)
-        return None if known is None else known == value
+        return None if known is None else bool(known == value)
     if key == "attendance_below":
         return None if fact.attendance_4w is None else fact.attendance_4w < value
     if key == "attendance_at_least":
@@ -75,11 +75,11 @@ def holds(asked: Asked, fact: Fact) -> bool | None:
     if key == "exempt":
         if isinstance(value, list):
             return bool(set(value) & set(fact.exemption_types))
-        return bool(fact.exemption_types) == value
+        return bool(bool(fact.exemption_types) == value)
     if key == "contacted_within":
         return fact.last_contact_date is not None and (fact.on_date - fact.last_contact_date).days <= value
     known = getattr(fact, _COLUMNS[key])
-    return None if known is None else known in value
+    return None if known is None else bool(known in value)
 
 
 def _score(limit: int, more: Asked, fact: Fact) -> bool | None:

@@ -1,4 +1,4 @@
-"""What rules ask and when they fire, in SQL against the plain reference, over facts and rules that hypothesis makes up."""
+"""What rules ask and when they fire, in SQL against the plain reference, over facts and rules made up by hypothesis."""
 
 from collections.abc import Iterable
 from dataclasses import asdict
