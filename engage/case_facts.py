@@ -46,6 +46,13 @@ where
     and o.state = any(%(states)s) and o.payload ->> 'type' <> 'case.withdraw'
 order by ca.message_id
 """
+_GIVEN_UP = """
+select distinct on (ca.student_id) ca.student_id, ca.case_key
+from ops.case_action as ca
+inner join ops.outbox as o on ca.message_id = o.message_id
+where ca.student_id = any(%(students)s) and o.state in ('failed', 'suppressed')
+order by ca.student_id asc, ca.message_id desc
+"""
 _LISTED = """
 select
     student_id, case_id, opened_at, closed_at,
@@ -104,12 +111,13 @@ class Facts:
         given: dict[str, object] = {"students": students, "unsent": unsent, "states": states, "zone": zone}
         self.listed: dict[str, list[Listed]] = {}
         self.asked: dict[str, list[Asked]] = {}
-        for student, *columns in _rows(connection, "ops.case_action", _ASKED, given) or []:
+        for student, *columns in cast(list[Any], connection.execute(_ASKED, given).fetchall()):
             self.asked.setdefault(student, []).append(Asked(*columns))
         for student, *columns in _rows(connection, "intermediate.int_case", _LISTED, given) or []:
             self.listed.setdefault(student, []).append(Listed(*columns))
         statuses = _rows(connection, "marts.student", _STATUS, given)
         self._status = None if statuses is None else dict(statuses)
+        self._given_up = dict(cast(list[Any], connection.execute(_GIVEN_UP, given).fetchall()))
         self._has_nowhere_to_go = messaging.delivery == "send" and messaging.crm is None
 
     def why_not(self, item: Item) -> str | None:
@@ -119,6 +127,10 @@ class Facts:
         if self._status is not None and self._status.get(item.student_id) != "active":
             return "the student is not active"
         return "no CRM is configured" if self._has_nowhere_to_go and item.payload is None else None
+
+    def used_key(self, item: Item) -> UUID | None:
+        """Return the key under which the CRM may know a case of which we have not heard."""
+        return item.case_key or self._given_up.get(item.student_id)
 
 
 def _rows(connection: Connection, relation: str, query: str, given: dict[str, object]) -> list[Any] | None:

@@ -16,7 +16,7 @@ from uuid import UUID
 from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
-from engage import outbox
+from engage import crm, outbox
 from engage.case_facts import Facts, Item, new_items
 from engage.messaging import Messaging
 from engage.open_cases import Asked, Place, place
@@ -25,7 +25,8 @@ from engage.warehouse import Connection
 _OF_NOTIFICATION = """
 select
     ca.case_action_id, ca.action_id, ca.student_id, ca.case_kind, ca.case_key,
-    coalesce(o.reply ->> 'case_id', ca.case_id) as case_id, ca.message_id, o.state, o.payload
+    coalesce(o.reply ->> 'case_id', ca.case_id) as case_id, ca.message_id, o.state, o.payload,
+    o.message_key, o.created_at as written_at
 from ops.case_action as ca
 inner join ops.action as a on ca.action_id = a.action_id
 inner join ops.outbox as o on ca.message_id = o.message_id
@@ -80,7 +81,8 @@ def withdraw(connection: Connection, notification_id: int, now: datetime) -> int
         given = {"key": f"withdrawal:{row.case_action_id}", "now": now, "action": row.action_id}
         if (made := connection.execute(_TAKE_BACK, given).fetchone()) is None:
             continue
-        data = {**row.payload["data"], "action": "withdraw", "note": WITHDRAWN, "occurred_at": now.isoformat()}
+        changed = {"action": "withdraw", "note": WITHDRAWN, "occurred_at": now.isoformat()}
+        data = row.payload["data"] | changed | {"withdraws": crm.identity(row.message_key, row.written_at)}
         there = Place("append", row.case_key, row.case_id)
         _write(connection, int(str(made[0])), row.student_id, row.case_kind, there, data, now)
     return len(rows)
@@ -108,7 +110,7 @@ def _settle(connection: Connection, messaging: Messaging, now: datetime, new: li
             became["suppressed"] += 1
             continue
         asked = facts.asked.setdefault(item.student_id, [])
-        there = place(facts.listed.get(item.student_id, []), asked, now, item.case_key)
+        there = place(facts.listed.get(item.student_id, []), asked, now, facts.used_key(item))
         asked.append(Asked(there.case_key, there.case_id, now, facts.today, None))
         if item.payload is None:
             data = _data(item, messaging, now)
@@ -133,6 +135,8 @@ class _Row:
     message_id: int
     state: str
     payload: dict[str, Any]
+    message_key: str
+    written_at: datetime
 
 
 def _data(item: Item, messaging: Messaging, now: datetime) -> dict[str, object]:

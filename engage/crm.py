@@ -10,6 +10,7 @@ import hashlib
 import hmac
 import json
 import time
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -42,7 +43,7 @@ def post(messaging: Messaging, message: "Message") -> dict[str, object] | None:
     """
     if messaging.crm is None:
         raise DeliveryError("config/messaging.yaml has no crm", is_away=True)
-    url, secret = _address(messaging.crm), _secret(messaging.crm)
+    url, secret = _address(messaging.crm), secret_bytes(resolve(messaging.crm.secret))
     body = json.dumps(message.payload, ensure_ascii=False, separators=(",", ":")).encode()
     if len(body) > LONGEST_BODY:
         raise DeliveryError(f"what the CRM would be sent is longer than {LONGEST_BODY:,} bytes", is_final=True)
@@ -51,7 +52,7 @@ def post(messaging: Messaging, message: "Message") -> dict[str, object] | None:
         "User-Agent": "engage",
         "Accept": "application/json",
         "Accept-Encoding": "identity",
-        **signed(secret, identity(message), int(time.time()), body),
+        **signed(secret, identity(message.message_key, message.created_at), int(time.time()), body),
     }
     try:
         status, answered, content = _exchange(url, body, headers, messaging.crm.timeout_s)
@@ -69,9 +70,9 @@ def post(messaging: Messaging, message: "Message") -> dict[str, object] | None:
     raise DeliveryError(f"the CRM says HTTP {status}", is_final=is_final, is_away=is_away, wait_s=wait)
 
 
-def identity(message: "Message") -> str:
+def identity(message_key: str, written_at: datetime) -> str:
     """Return what names a message to the CRM, however often it is sent, and no other one, not of another warehouse."""
-    made = f"{message.message_key} {message.created_at.timestamp():.6f}"
+    made = f"{message_key} {written_at.astimezone(UTC).isoformat()}"
     return f"msg_{hashlib.sha256(made.encode()).hexdigest()[:32]}"
 
 
@@ -117,13 +118,13 @@ def _address(crm: Crm) -> str:
     return url
 
 
-def _secret(crm: Crm) -> bytes:
-    given = resolve(crm.secret).strip()
+def secret_bytes(given: str) -> bytes:
+    """Return the key that `whsec_...` stands for. Raises ConfigurationError."""
     try:
-        secret = base64.b64decode(given.removeprefix("whsec_"), validate=True)
-    except binascii.Error:
+        secret = base64.b64decode(given.strip().removeprefix("whsec_"), validate=True)
+    except (binascii.Error, ValueError):
         secret = b""
-    if not given.startswith("whsec_") or len(secret) < _FEWEST_SECRET_BYTES:
+    if not given.strip().startswith("whsec_") or len(secret) < _FEWEST_SECRET_BYTES:
         raise ConfigurationError(
             f"config/messaging.yaml: crm.secret: must be whsec_ and the base64 of {_FEWEST_SECRET_BYTES} or more bytes"
         )

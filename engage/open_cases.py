@@ -47,11 +47,11 @@ class Place:
     case_id: str | None
 
 
-def place(listed: Sequence[Listed], asked: Sequence[Asked], now: datetime, before: UUID | None = None) -> Place:
+def place(listed: Sequence[Listed], asked: Sequence[Asked], now: datetime, used: UUID | None = None) -> Place:
     """Return where the next action of a student goes. `asked`: in the order in which we did.
 
-    `before`: the key of an action that waits to be sent and is placed anew. It keeps the key where it can: the CRM may
-    have taken it without our having heard.
+    `used`: the key of the action itself, if it waits and is placed anew, or of one that was given up. What opens a case
+    keeps it where it can: the CRM may have taken it without our having heard, and then knows the key.
     """
     if still_open := [case for case in listed if case.closed_at is None or case.closed_at > now]:
         newest = max(still_open, key=lambda case: (case.opened_at, case.case_id))
@@ -62,8 +62,8 @@ def place(listed: Sequence[Listed], asked: Sequence[Asked], now: datetime, befor
         is_on_its_way = len(sent) < len(last)
         if is_on_its_way or (not _shown(last, listed) and now - min(sent) <= OURS_FOR):
             return Place("append", last[-1].case_key, _id_of(last))
-    is_over = before is None or any(one.case_key == before for one in asked)
-    return Place("open", uuid4() if before is None or is_over else before, None)
+    is_over = any(one.case_key == used for one in asked)
+    return Place("open", uuid4() if used is None or is_over else used, None)
 
 
 def _key_of(case: Listed, asked: Sequence[Asked]) -> UUID:
@@ -83,7 +83,12 @@ def _shown(group: Sequence[Asked], listed: Sequence[Listed]) -> bool:
     if (known := _id_of(group)) is not None:
         return any(case.case_id == known for case in listed)
     first = min(group, key=lambda one: one.asked_at)
-    return any(case.opened_at >= first.asked_at or case.opened_on == first.asked_on for case in listed)
+    return any(
+        case.opened_at >= first.asked_at
+        # a list of days does not say whether it was before; closed before, it was not ours
+        or (case.opened_on == first.asked_on and not (case.closed_at and case.closed_at < first.asked_at))
+        for case in listed
+    )
 
 
 def _id_of(group: Sequence[Asked]) -> str | None:
