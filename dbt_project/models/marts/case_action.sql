@@ -51,9 +51,12 @@ found as (
             keyed.student_id = cases.student_id
             and (
                 keyed.first_created_at <= cases.opened_at
-                or cases.opened_at
-                = date_trunc('day', keyed.first_created_at at time zone parameters.time_zone)
-                at time zone parameters.time_zone
+                or (
+                    cases.opened_at
+                    = date_trunc('day', keyed.first_created_at at time zone parameters.time_zone)
+                    at time zone parameters.time_zone
+                    and coalesce(cases.closed_at, 'infinity') >= keyed.first_created_at
+                )
             )
     where keyed.case_id is null
     order by keyed.case_key asc, cases.opened_at asc, cases.case_id asc
