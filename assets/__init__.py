@@ -1,12 +1,16 @@
-"""What is materialised, in the order data flows: feeds, quality gate, source owners, warehouse. Thin factories over the
-source files, the suites and dbt's manifest; what happens to a delivery or a number is engage's and dbt's.
+"""What is materialised, in the order data flows: feeds, gate, source owners, warehouse, notifications, casework.
+
+Thin factories over the source files, the suites and dbt's manifest; what happens to a delivery, a number or a message
+is engage's and dbt's.
 """
 
 import dagster as dg
 
+from assets.casework import casework_asset
 from assets.feeds import landing_asset
 from assets.freshness import freshness_checks
 from assets.manifest import Node
+from assets.notifications import delivered_asset, evaluated_asset
 from assets.owners import owners_asset
 from assets.quality_gate import gate_asset
 from assets.warehouse import warehouse_asset
@@ -24,6 +28,9 @@ def all_assets(
         *(gate_asset(source, suites[source.id], sources, settings) for source in sources.values()),
         owners_asset(sources, suites, settings),
         warehouse_asset(manifest, sources, settings),
+        evaluated_asset(settings),
+        casework_asset(manifest, sources, settings),
+        delivered_asset(settings),
     ]
 
 

@@ -36,11 +36,11 @@ def checks_alone(
     failure: dg.Failure | None = None
     with readable_failures():
         with warehouse.connect() as connection:
-            standing = connection.execute("select table_schema, table_name from information_schema.tables").fetchall()
+            there = standing(connection)
         tests = [
             unique_id.split(".")[2]
             for unique_id, check in models.checks.items()
-            if check.key in checks and tuple(check.asset_key.path) in standing
+            if check.key in checks and tuple(check.asset_key.path) in there
         ]
         if tests:
             results, failure = _told(warehouse.address, ["test", "--select", *tests], settings.home)
@@ -48,6 +48,12 @@ def checks_alone(
         yield from events(results, models, (), checks, connection)
     if failure:
         raise failure
+
+
+def standing(connection: Connection) -> set[tuple[str, ...]]:
+    """Return the tables and views there are, by schema and name."""
+    rows = connection.execute("select table_schema, table_name from information_schema.tables").fetchall()
+    return {(str(schema), str(name)) for schema, name in rows}
 
 
 def events(

@@ -55,7 +55,7 @@ class Restate(dg.Config):
 
 def warehouse_asset(manifest: Node, sources: dict[str, Source], settings: Settings) -> dg.AssetsDefinition:
     """Return the step over the models of `manifest`; whatever a run selects, all daily ones or all are built."""
-    models = read_manifest(manifest, sources)
+    models = read_manifest(manifest, sources).part(casework=False)
     ids = {spec.key: unique_id for unique_id, spec in models.specs.items()}
 
     @dg.multi_asset(

@@ -80,7 +80,7 @@ def write(connection: Connection, settings: Settings, now: datetime) -> dict[str
     written: dict[str, int] = {}
     if messaging.quiet_hours.hold(local):
         return written
-    waiting = recipients.waiting(connection, messaging, now, local.date())
+    waiting = recipients.waiting(connection, messaging, now, local)
     corrections = [one for one in waiting if one.kind == "correction"]
     frame = people_letters.Frame(
         messaging,
@@ -106,6 +106,14 @@ def counts(connection: Connection) -> Counts:
         dict(suppressed),
         oldest[0] if oldest and isinstance(oldest[0], datetime) else None,
     )
+
+
+def waiting(connection: Connection) -> int:
+    """Return how many things there are to tell staff or students, now or at their hour."""
+    row = connection.execute(
+        "select count(*) from ops.action where state = 'open' and kind not in ('case', 'ladder')"
+    ).fetchone()
+    return int(str(row and row[0]))
 
 
 def name_of(personal: str) -> str:

@@ -15,6 +15,8 @@ from engage.settings import Settings
 from engage.sources import load_sources
 from engage.suites import load_suite
 from orchestration.decisions import decision_jobs
+from orchestration.deliveries import deliveries_job, deliveries_sensor
+from orchestration.exemptions import exemption_jobs
 from orchestration.jobs import all_jobs
 from orchestration.owners import owners_job, owners_sensor
 from orchestration.prune import prune_job
@@ -34,8 +36,20 @@ def build_defs(settings: Settings | None = None, **resources: object) -> dg.Defi
     return dg.Definitions(
         assets=all_assets(sources, suites, manifest, settings),
         asset_checks=[freshness_checks(sources), standing_checks(sources)],
-        jobs=[*all_jobs(manifest, sources), *decision_jobs(), owners_job(), prune_job()],
-        sensors=[arrivals_sensor(sources), touched_days_sensor(), owners_sensor(sources, settings)],
+        jobs=[
+            *all_jobs(manifest, sources),
+            *decision_jobs(),
+            *exemption_jobs(),
+            owners_job(),
+            deliveries_job(),
+            prune_job(),
+        ],
+        sensors=[
+            arrivals_sensor(sources),
+            touched_days_sensor(),
+            owners_sensor(sources, settings),
+            deliveries_sensor(settings),
+        ],
         schedules=all_schedules(load_scoring(settings.config)),
         resources={"warehouse": WarehouseResource(), **resources},
         # A run is one process: every step of a process of its own would import everything anew.

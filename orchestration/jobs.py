@@ -12,12 +12,13 @@ from assets.feeds import GOES_ON
 from assets.freshness import CHECK
 from assets.manifest import Node, read_manifest
 from assets.naming import landing_key, raw_key
+from assets.notifications import DELIVERED, EVALUATED
 from assets.standing import CHECKS
 from assets.warehouse import RESTATE
 from engage.sources import Source
 
 DAILY, WEEKLY, EVERYTHING, FRESHNESS = "daily_marts", "weekly_scores", "everything", "freshness"
-WHOLE_HISTORY = "whole_history"
+WHOLE_HISTORY, NOTIFY = "whole_history", "notify"
 INGEST = "ingest"
 _ROOMS = ("landing", "raw")
 
@@ -41,7 +42,9 @@ def all_jobs(manifest: Node, sources: dict[str, Source]) -> list[Any]:
     models = read_manifest(manifest, sources)
     whole = dg.AssetSelection.checks(*(check.key for check in models.whole_history.values()))
     daily = dg.AssetSelection.assets(*(models.specs[one].key for one in sorted(models.daily))) - whole
-    warehouse = dg.AssetSelection.assets(*(spec.key for spec in models.specs.values())) - whole
+    warehouse = dg.AssetSelection.assets(*(spec.key for spec in models.part(casework=False).specs.values())) - whole
+    casework = [spec.key for spec in models.part(casework=True).specs.values()]
+    people = dg.AssetSelection.assets(EVALUATED, *casework, DELIVERED) - whole
     keys = [raw_key(source) for source in sources.values()]
     standing = dg.AssetSelection.checks(*(dg.AssetCheckKey(key, check) for key in keys for check in CHECKS))
     freshness = dg.AssetSelection.checks(*(dg.AssetCheckKey(key, CHECK) for key in keys))
@@ -62,15 +65,19 @@ def all_jobs(manifest: Node, sources: dict[str, Source]) -> list[Any]:
             )
             for source in sources.values()
         ),
-        dg.define_asset_job(DAILY, daily, description="Rebuild exactly the days whose published rows changed."),
+        dg.define_asset_job(
+            DAILY,
+            daily | people,
+            description="Rebuild exactly the days whose published rows changed, and tell whom it concerns.",
+        ),
         dg.define_asset_job(
             WEEKLY,
-            warehouse,
-            description="Rebuild the changed days, then score the weeks that are due.",
+            warehouse | people,
+            description="Rebuild the changed days, score the weeks that are due, and tell whom it concerns.",
         ),
         dg.define_asset_job(
             RESTATE,
-            warehouse,
+            warehouse | people,
             description="Score published weeks again, with a reason: a revision is added, and the one before stays. "
             "In the Launchpad: ops: warehouse: config: {weeks: [2026-10-12], reason: ..., by: ...}",
         ),
@@ -84,6 +91,12 @@ def all_jobs(manifest: Node, sources: dict[str, Source]) -> list[Any]:
             WHOLE_HISTORY,
             whole,
             description="Check the marts over all there ever was; the other runs look at what they have built.",
+        ),
+        dg.define_asset_job(
+            NOTIFY,
+            people,
+            description="Evaluate the active rules on what is built, and tell whom it concerns: after an exemption was "
+            "entered, or a rule activated, without waiting for the night.",
         ),
         dg.define_asset_job(
             FRESHNESS,
