@@ -1,4 +1,4 @@
-"""What rules ask of a student in a week, as the model makes it, against a plain reckoning over made-up weeks and cases."""
+"""What rules ask of a student in a week, as the model makes it, against a plain reckoning over made-up weeks."""
 
 import random
 from dataclasses import replace
