@@ -1,6 +1,15 @@
-{{ config(tags=['casework'], indexes=[{'columns': ['student_id']}], pre_hook="set local work_mem = '256MB'") }}
+{{
+    config(
+        tags=['casework'],
+        materialized='incremental',
+        incremental_strategy='append',
+        indexes=[{'columns': ['student_id']}],
+        pre_hook=["{{ delete_open_outcomes() }}", "set local enable_nestloop = off", "set local work_mem = '256MB'"],
+    )
+}}
 
 -- A comparison, never a proof: whoever is contacted is chosen, and those who are not may differ in what no score shows.
+-- What is settled is kept: a night looks at the weeks since the oldest outcome that is still open.
 
 with
 
@@ -16,7 +25,8 @@ parameters as (
     select
         as_of,
         time_zone,
-        recovery_from
+        recovery_from,
+        (as_of at time zone time_zone)::date as today
     from {{ source('ops', 'scoring_parameter') }}
 ),
 
@@ -46,6 +56,48 @@ done as materialized (
     where happened.occurred_at <= parameters.as_of
 ),
 
+known as (
+    {% if is_incremental() %}
+        select
+            kind,
+            source_id,
+            intervention_id
+        from {{ this }}
+    {% else %}
+        select
+            null::text as kind,
+            null::text as source_id,
+            null::text as intervention_id
+        where false
+    {% endif %}
+),
+
+-- with the last published week that had ended before, found by the index
+opened as materialized (
+    select
+        done.*,
+        before.week_start,
+        before.score
+    from done
+    left join known
+        on
+            done.kind = known.kind
+            and done.source_id = known.source_id
+            and done.intervention_id = known.intervention_id
+    left join lateral (
+        select
+            scores.week_start,
+            scores.score
+        from scores
+        where
+            scores.student_id = done.student_id
+            and scores.week_start between done.day - {{ looks_back() }} and done.day - 7
+        order by scores.week_start desc
+        limit 1
+    ) as before on true
+    where known.kind is null
+),
+
 -- A student's weeks, counted along the teaching weeks of their calendar: those without a row count, too. Of two rows that lie too
 -- far apart it is not known how many, and no outcome spans them.
 counted as (
@@ -63,24 +115,22 @@ counted as (
             scores.peer_level,
             scores.peer_group,
             traces.weeks_before,
-            lag(scores.week_start) over student_weeks as week_before,
-            lead(scores.week_start) over student_weeks as week_after
+            lag(scores.week_start) over (partition by scores.student_id order by scores.week_start) as week_before
         from scores
         left join traces
             on
                 scores.student_id = traces.student_id
                 and scores.week_start = traces.week_start
                 and scores.revision = traces.revision
-        window student_weeks as (partition by scores.student_id order by scores.week_start)
+        where scores.week_start >= (select min(opened.week_start) from opened)
     ) as in_order
 ),
 
 -- what became of every score, also of those of whom nobody took care
-courses as materialized (
+courses as (
     select
         student_id,
         week_start,
-        week_after,
         score,
         peer_level,
         peer_group,
@@ -112,21 +162,32 @@ judged as materialized (
     where courses.score is not null
 ),
 
+-- six weeks are over for the others, too: of who has left no more will come
+group_weeks as (
+    select
+        week_start,
+        peer_level,
+        peer_group,
+        bool_or(is_over) as is_over
+    from judged
+    group by week_start, peer_level, peer_group
+),
+
 measured as materialized (
     select
-        done.kind,
-        done.source_id,
-        done.intervention_id,
-        done.occurred_at,
-        done.day,
+        opened.kind,
+        opened.source_id,
+        opened.intervention_id,
+        opened.day,
+        group_weeks.is_over as is_over_for_group,
         judged.*
-    from done
-    inner join judged
+    from opened
+    inner join judged on opened.student_id = judged.student_id and opened.week_start = judged.week_start
+    inner join group_weeks
         on
-            done.student_id = judged.student_id
-            and done.day >= judged.week_start + 7
-            and done.day < coalesce(judged.week_after + 7, 'infinity')
-            and done.day <= judged.week_start + {{ looks_back() }}
+            judged.week_start = group_weeks.week_start
+            and judged.peer_level = group_weeks.peer_level
+            and judged.peer_group = group_weeks.peer_group
 ),
 
 -- the same week, the same group, about the same score, and nobody took care of them
@@ -159,11 +220,11 @@ compared as (
 
 final as (
     select
-        done.student_id,
-        done.kind,
-        done.source_id,
-        done.intervention_id,
-        done.occurred_at,
+        opened.student_id,
+        opened.kind,
+        opened.source_id,
+        opened.intervention_id,
+        opened.occurred_at,
         measured.week_start as week_before,
         measured.score as score_before,
         measured.score_4w,
@@ -177,18 +238,21 @@ final as (
         compared.comparable_change_4w,
         compared.comparable_change_5w,
         compared.comparable_change_6w,
-        compared.comparable_recovered_share
-    from done
+        compared.comparable_recovered_share,
+        opened.day + 42 < parameters.today and coalesce(measured.is_over_for_group, true) as is_settled,
+        parameters.as_of as judged_at
+    from opened
+    cross join parameters
     left join measured
         on
-            done.kind = measured.kind
-            and done.source_id = measured.source_id
-            and done.intervention_id = measured.intervention_id
+            opened.kind = measured.kind
+            and opened.source_id = measured.source_id
+            and opened.intervention_id = measured.intervention_id
     left join compared
         on
-            done.kind = compared.kind
-            and done.source_id = compared.source_id
-            and done.intervention_id = compared.intervention_id
+            opened.kind = compared.kind
+            and opened.source_id = compared.source_id
+            and opened.intervention_id = compared.intervention_id
 )
 
 select * from final
