@@ -8,7 +8,7 @@ export DAGSTER_DISABLE_TELEMETRY := 1
 export DO_NOT_TRACK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo up test bench docs validation lint format lock clean
+.PHONY: help setup setup-dev demo up test bench docs validation backtest lint format lock clean
 
 help: ## what can be done here
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,9 +28,12 @@ bench: setup $(BENCH)/installed ## a night and a term against SQL by hand, dlt, 
 docs: setup ## docs/marts.md, and in .engage/docs the site of all models, from their descriptions
 	@$(BIN)/python -m engage.marts_page
 
-validation: setup ## docs/validation.md: the scores of OULAD beside how its students ended
+validation: setup ## in docs/validation.md the scores of OULAD beside how its students ended
 	@$(BIN)/engage replay oulad tests/data/oulad
-	@$(BIN)/python -m campus.validation .engage/oulad tests/data/oulad > docs/validation.md
+	@$(BIN)/python -m campus.validation .engage/oulad tests/data/oulad docs/validation.md
+
+backtest: setup ## in docs/validation.md a year of bad feeds: every silence that was raised, held or missed
+	@$(BIN)/python -m campus.backtest --page docs/validation.md
 
 lint: setup-dev ## style, types, SQL, YAML, import directions, and the Dagster definitions
 	@$(BIN)/ruff check .

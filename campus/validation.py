@@ -1,7 +1,7 @@
-"""Scores of a replayed OULAD beside how its students ended, as the page docs/validation.md.
+"""The page docs/validation.md: silence found in a year of bad feeds, and scores of OULAD beside how its students ended.
 
-`python -m campus.validation HOME OULAD_DIR` prints the page from the warehouse of a replay. What a score is, and that
-it is computed so, is decided and tested elsewhere: here it is only compared with what came of the students.
+`python -m campus.validation HOME OULAD_DIR PAGE` writes the page from the warehouse of a replay and keeps its section
+on silence, which backtest.py makes. What a score is, and that it is computed so, is decided and tested elsewhere.
 """
 
 import csv
@@ -23,25 +23,28 @@ EARLY = 18
 LASTING = 3
 
 PAGE = """\
-# What a low score said of the students of OULAD
+# Does it find who falls silent, and does it mean anything?
+
+{silence}
+## What a low score said of the students of OULAD
 
 Three complete presentations of the Open University Learning Analytics dataset (tests/data/oulad), scored with the
 default configuration but for the two sources (`config/profiles/oulad`), beside how the same students ended.
-`make validation` writes this page from a replay; a test compares it with its own replay.
+`make validation` writes this from a replay; a test compares it with its own replay.
 
 *Lost* stands for Fail or Withdrawn; the share of all scored who were lost is the base rate. Four numbers with strokes
 are those who ended with Pass / Distinction / Fail / Withdrawn. Students are scored while they are enrolled: who
 withdraws counts until then.
 
-## Student-weeks
+### Student-weeks
 
 {student_weeks}
-## Students
+### Students
 
 Who was ever below a line, or below 350 for {lasting} weeks in a row. *Found*: their share of all the lost.
 
 {students}
-## How to read it
+### How to read it
 
 - **A low score says much.** Of those below 350 two to four times as many are lost as of all; in BBB 2013B nearly all.
 - **No low score says little.** Only 4 in 10 of the lost were ever below 350. In BBB 2013B nobody was after week 12, and
@@ -61,9 +64,10 @@ Who was ever below a line, or below 350 for {lasting} weeks in a row. *Found*: t
 What it does not say: that a low score is a cause, that contact would have helped, that the shares would be the same
 elsewhere (distance learners, two sources, no attendance), or anything of one student.
 
-## Week by week
+### Week by week
 
 {weeks}"""
+_BEGINS, _ENDS = "<!-- silence -->\n", "<!-- end of silence -->\n"
 
 
 @dataclass(frozen=True)
@@ -98,9 +102,21 @@ def read(connection: psycopg.Connection[Any], folder: Path) -> list[Scored]:
     ]
 
 
-def page(scores: list[Scored]) -> str:
-    """Return docs/validation.md."""
+def silence(page: Path) -> str:
+    """Return the section on silence of a page, with its marks."""
+    text = page.read_text()
+    return text[text.index(_BEGINS) : text.index(_ENDS) + len(_ENDS)]
+
+
+def put_silence(page: Path, section: str) -> None:
+    """Replace the section on silence of a page."""
+    page.write_text(page.read_text().replace(silence(page), f"{_BEGINS}{section}{_ENDS}"))
+
+
+def page(scores: list[Scored], silence: str) -> str:
+    """Return docs/validation.md with this section on silence."""
     return PAGE.format(
+        silence=silence,
         early=EARLY,
         lasting=LASTING,
         student_weeks=_table(
@@ -122,7 +138,7 @@ def page(scores: list[Scored]) -> str:
             ("Presentation", "students", "lost", "who", "number", "lost of them", "found"), _students(scores)
         ),
         weeks="\n".join(
-            f"### {name}\n\n"
+            f"#### {name}\n\n"
             + _table(
                 (
                     "Week",
@@ -216,10 +232,11 @@ def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
     return "".join("| " + " | ".join(line) + " |\n" for line in lines)
 
 
-def main(home: str, folder: str) -> None:
-    """Print the page from the embedded warehouse that `engage replay oulad` left in `home`."""
+def main(home: str, folder: str, path: str) -> None:
+    """Write the page `path` anew from the embedded warehouse that `engage replay oulad` left in `home`."""
     with postgres.running(Path(home) / "postgres") as url, warehouse.connect(f"{url}/engage") as connection:
-        sys.stdout.write(page(read(connection, Path(folder))))
+        scores = read(connection, Path(folder))
+    Path(path).write_text(page(scores, silence(Path(path))))
 
 
 if __name__ == "__main__":
