@@ -122,6 +122,7 @@ counted as (
                 scores.student_id = traces.student_id
                 and scores.week_start = traces.week_start
                 and scores.revision = traces.revision
+                and traces.week_start >= (select min(opened.week_start) from opened)
         where scores.week_start >= (select min(opened.week_start) from opened)
     ) as in_order
 ),
