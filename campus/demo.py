@@ -14,12 +14,13 @@ import click
 import dagster as dg
 from psycopg.rows import dict_row
 
-from campus import truth
+from campus import silence, truth
 from campus.folder import DemoError, claimed
 from campus.simulation import Campus
 from campus.world import ZONE, World, last_weeks
-from engage import clock, health, landing, runtime, warehouse
+from engage import clock, health, landing, rule_activation, runtime, warehouse
 from engage.commands.output import show
+from engage.rules_file import load_rules
 from engage.scoring import load_scoring
 from engage.settings import Settings
 from engage.sources import Source, load_sources
@@ -68,6 +69,22 @@ select count(*), count(*) filter (where score < 350)
 from marts.weekly_score
 where week_start = %s and score is not null and student_id = any(%s)
 """
+NOTIFICATIONS = """
+select
+    kind, status, count(*) as notifications, count(distinct student_id) as students, min(trigger_date) as first,
+    max(trigger_date) as last
+from marts.notification group by kind, status order by kind, status
+"""
+SILENT_DAYS = """
+select student_id, trigger_date, status = 'raised' from marts.notification
+where kind = 'no_digital_activity' and status in ('raised', 'held', 'undetermined')
+"""
+RULES = """
+select rule_id as rule, kind as action, state, count(*) as actions, max(why) as why
+from ops.action where rule_id is not null group by rule_id, kind, state order by rule_id, kind, state
+"""
+CONTACTS = "select priority, score, days_since_contact, why from marts.contact_list order by priority limit 5"
+MESSAGES = "select kind, state, count(*) as messages from ops.outbox group by kind, state order by kind, state"
 
 
 @contextmanager
@@ -106,6 +123,7 @@ def play(campus: Campus, run: runtime.Runtime, settings: Settings) -> None:
         _at(campus, _morning(world, last_week) + LOOK_AGAIN)
         _done(driver.run_job(defs, instance, "everything", click.echo))
         _publish(campus, defs, instance, settings, last_week)
+        _activate(run, settings, world.date(last_week))
         click.secho(f"\n[2/3] Week {WEEKS} arrives day by day, noticed by the sensors", bold=True)
         for day in range(last_week + 1, last_week + 8):
             arrived = _at(campus, _morning(world, day))
@@ -123,6 +141,15 @@ def _publish(campus: Campus, defs: dg.Definitions, instance: dg.DagsterInstance,
     os.environ["ENGAGE_NOW"] = datetime.combine(campus.world.date(day), until, ZONE).isoformat()
     click.echo(f"Mon {until:%H:%M}: what is late is waited for no longer")
     _done(driver.run_job(defs, instance, "weekly_scores", click.echo))
+
+
+def _activate(run: runtime.Runtime, settings: Settings, since: date) -> None:
+    """Put every rule of the configuration into force, as a person would who has looked at its preview."""
+    rules = load_rules(settings.config, settings.expectations)
+    with warehouse.connect(run.url) as connection:
+        for rule in rules:
+            rule_activation.activate(connection, rule, "the demo", "to show what rules do", since, clock.now())
+    click.echo(f"{len(rules)} rules are activated; until now nobody was told anything of a student")
 
 
 def _look(run: runtime.Runtime, settings: Settings) -> None:
@@ -164,6 +191,15 @@ def report(campus: Campus, run: runtime.Runtime, settings: Settings) -> bool:
         since = last_week - timedelta(days=7)
         quiet = [s["student_id"] for s in known["silent"] if date.fromisoformat(s["from"]) <= since]
         scored, below = connection.execute(SILENT, [last_week, quiet]).fetchall()[0]
+        for title, query in {
+            "Notifications of the term": NOTIFICATIONS,
+            "What the rules asked for in the last week": RULES,
+            "The first five on the contact list": CONTACTS,
+            f"Messages ({_short(settings.home / 'outbox')}: written as files, nothing is sent)": MESSAGES,
+        }.items():
+            click.secho(f"\n{title}", bold=True)
+            show(cursor.execute(query).fetchall(), False, "none")
+        told = connection.execute(SILENT_DAYS).fetchall()
     click.secho("\nFaults that were planned", bold=True)
     planned = [
         {"fault": file["fault"], "file": file["file"], "delivered": datetime.fromisoformat(file["delivered_at"])}
@@ -183,7 +219,17 @@ def report(campus: Campus, run: runtime.Runtime, settings: Settings) -> bool:
             click.echo(f"    {line}")
     else:
         click.secho(f"  daily_activity: all {len(marts):,} rows are true, none missing, none doubled", fg="green")
-    return is_seen and not differences
+    raised = {(student, day) for student, day, is_raised in told if is_raised}
+    waiting = {(student, day) for student, day, is_raised in told if not is_raised}
+    digital = [source.id for source in sources.values() if source.digital]
+    silent = silence.silences(campus.world, datetime.combine(end, time(8), ZONE), digital)
+    missed, false = silent - raised - waiting, raised - silent
+    click.secho(
+        f"  no digital activity: {len(raised):,} raised, {len(waiting):,} held or closed for want of data, "
+        f"{len(missed):,} missed, {len(false):,} false",
+        fg="red" if missed or false else "green",
+    )
+    return is_seen and not (differences or missed or false)
 
 
 def silence_is_seen(scored: int, below: int) -> bool:
