@@ -134,9 +134,8 @@ create table ops.rule_decision (
     notification_id bigint not null references ops.notification,
     is_met boolean not null,
     decided_at timestamptz not null,
-    primary key (rule_id, rule_version, notification_id)
+    primary key (notification_id, rule_id, rule_version)
 );
-create index on ops.rule_decision (notification_id);
 comment on table ops.rule_decision is 'For which notifications a rule has been asked, once each, and whether it was met.';
 """
 
