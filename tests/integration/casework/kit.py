@@ -59,7 +59,8 @@ class Crm:
         self.taken: dict[str, str] = {}
         """webhook-id -> id of the case."""
         self.posts: list[dict[str, Any]] = []
-        """What was posted, also what was refused."""
+        """What was posted and signed, also what was refused."""
+        self.last: tuple[dict[str, str], bytes] = ({}, b"")
         self.refused: list[str] = []
         self.answers: list[Any] = []
         self.refuses: Callable[[dict[str, Any]], int | None] = lambda data: None
@@ -93,6 +94,7 @@ class Crm:
         self.server.server_close()
 
     def answer(self, handler: BaseHTTPRequestHandler, body: bytes) -> None:
+        self.last = dict(handler.headers.items()), body
         if why := mistrusted(self.secret, dict(handler.headers.items()), body):
             self.refused.append(why)
             return reply(handler, 401)

@@ -17,7 +17,8 @@ EVENTS = st.one_of(
     # Evaluated at once, on the newest list or on the one before, or later on.
     st.tuples(st.just("ask"), st.sampled_from(["newest list", "old list", "not yet"])),
     st.tuples(st.just("send"), st.sampled_from(["taken", "taken", "lost", "away", "refused", "broken"])),
-    st.sampled_from([("evaluate", "newest list"), ("evaluate", "old list"), ("close",), ("person opens",), ("retry",)]),
+    st.sampled_from([("evaluate", "newest list"), ("evaluate", "old list"), ("retry",)]),
+    st.sampled_from([("close",), ("close",), ("person opens",)]),
     st.tuples(st.just("withdraw"), st.integers(0, 3)),
 )
 STUDENTS = count(1)
@@ -75,7 +76,7 @@ def test_never_two_open_cases_and_nothing_lost(
 
     office.retry(None)
     evaluate("newest list")
-    while "pending" in dict(office.connection.execute("select state, 1 from ops.outbox").fetchall()):
+    while ("pending",) in office.connection.execute("select distinct state from ops.outbox").fetchall():
         send("taken")
         assert sum(case.is_open for case in cases()) <= 1
     entries = [(entry["notification_id"], entry["action"]) for case in cases() for entry in case.entries]
