@@ -216,7 +216,9 @@ reached as (
         stops.stopped_by,
         stops.stopped_at,
         case
-            when walk.due_date::timestamp at time zone parameters.time_zone <= coalesce(stops.stopped_at, 'infinity')
+            when
+                least(walk.done_at, walk.due_date::timestamp at time zone parameters.time_zone)
+                <= coalesce(stops.stopped_at, 'infinity')
                 then walk.due_date
         end as due_date,
         walk.done_at <= coalesce(stops.stopped_at, 'infinity') as is_done,

@@ -83,10 +83,10 @@ def rows(run: Run, calendar: list[Period], now: datetime) -> list[Row]:
         ways = [(c.at, "contact", c.contact_id) for c in run.contacts if _start(due) <= c.at <= now]
         ways += [(x.at, "message" if x.was_sent else "skipped", "") for x in run.letters if x.step_number == number]
         done = min(ways, default=None)
-        if stop and _start(due) > stop[0]:
-            break
         if stop and done and done[0] > stop[0]:
             done = None
+        if stop and done is None and _start(due) > stop[0]:
+            break
         found.append((due, done))
         if done is None:
             break
