@@ -35,8 +35,15 @@ cross join lateral (
         ) as missing_said
 ) as words
 """
-# What is judged again speaks anew; a hold that was closed stays closed, whatever comes.
-_WRITE = """
+# What was too old for a hold when it was noticed, in a backfill of which more may come.
+_NEVER_HELD = """(
+    known.status = 'undetermined' and (
+        select (known.noticed_at at time zone time_zone)::date > known.trigger_date + hold_days
+        from ops.scoring_parameter
+    )
+)"""
+# What is judged again speaks anew; a hold that was closed in its time stays closed, whatever comes.
+_WRITE = f"""
 insert into ops.notification as known (
     student_id, rule_id, kind, trigger_date, noticed_at, raised_at, status, reason, evidence
 )
@@ -49,14 +56,14 @@ on conflict (rule_id, student_id, trigger_date) do update set
     raised_at = excluded.raised_at,
     resolved_at = case when excluded.status = 'raised' then %(now)s end
 where
-    known.status in ('held', 'dropped', 'superseded')
+    (known.status in ('held', 'dropped', 'superseded') or {_NEVER_HELD} and excluded.status = 'raised')
     and (excluded.status, excluded.reason, excluded.evidence)
     is distinct from (known.status, known.reason, known.evidence)
     -- what was withdrawn from people is not held again, only raised
     and not (known.status = 'superseded' and excluded.status = 'held')
-"""
+"""  # noqa: S608
 # Judged again, and not found any more; or the registry says by now that the student was away.
-_GONE = """
+_GONE = f"""
 update ops.notification as known set
     status = case known.status when 'raised' then 'superseded' else 'dropped' end,
     resolved_at = %(now)s,
@@ -67,7 +74,7 @@ update ops.notification as known set
     end
 where
     known.kind in ('no_digital_activity', 'low_activity')
-    and known.status in ('held', 'raised')
+    and (known.status in ('held', 'raised') or {_NEVER_HELD})
     and (
         known.notification_id in (select notification_id from intermediate.int_inactivity_withdrawn)
         or (
@@ -80,7 +87,7 @@ where
         )
     )
 returning notification_id, status
-"""
+"""  # noqa: S608
 _UNDETERMINED = """
 update ops.notification set
     status = 'undetermined', resolved_at = %(now)s, reason = reason || ', and for too long'

@@ -150,6 +150,15 @@ def test_a_hold_of_more_than_fourteen_days_is_undetermined_for_good(judge: Judge
     assert set(judge.found()) == {"undetermined"}
 
 
+def test_silence_of_long_ago_that_a_backfill_explains_later_is_not_closed_for_good(judge: Judge) -> None:
+    truth = university({"silent": (march(1), march(7))}, march(30))
+    part = replace(truth, covered={k: good for k, good in truth.covered.items() if k != ("vle", march(2))})
+    judge.evaluate(part, march(28))
+    assert judge.dates("undetermined") == {"silent": [march(8)]}
+    judge.evaluate(truth, march(28))
+    assert judge.dates("raised") == {"silent": [march(8)]}
+
+
 def test_a_correction_that_adds_activity_supersedes_and_one_that_takes_it_away_raises(judge: Judge) -> None:
     before = university({"a": (march(1), march(20)), "b": (march(2), march(20))}, march(9))
     judge.evaluate(before, march(10))
