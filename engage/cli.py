@@ -12,6 +12,7 @@ import sqlalchemy.exc
 from engage.commands.batches import batch
 from engage.commands.cases import case
 from engage.commands.config import config
+from engage.commands.contacts import contact
 from engage.commands.exemptions import exemption
 from engage.commands.explain import explain_score
 from engage.commands.export import export_marts
@@ -63,6 +64,7 @@ cli.add_command(explain_score)
 cli.add_command(batch)
 cli.add_command(case)
 cli.add_command(config)
+cli.add_command(contact)
 cli.add_command(exemption)
 cli.add_command(incident)
 cli.add_command(messages)

@@ -31,7 +31,7 @@ Each can be divided by week and by what its tables know: programme_code, faculty
 entry_band of students, peer_level and peer_group of scores, source and freshness of sources.
 
 """
-REFRESHED = {"daily": "every night", "weekly": "with every publication"}
+REFRESHED = {"casework": "after every evaluation", "daily": "every night", "weekly": "with every publication"}
 
 
 def page(manifest: Node) -> str:
