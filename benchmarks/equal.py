@@ -40,6 +40,11 @@ _MARTS = {
         "floor.activity_windows",
         "marts.activity_windows",
     ),
+    "silence": (
+        "kind, student_id, trigger_date",
+        "floor.notification",
+        "ops.notification where status = 'raised' and kind <> 'score'",
+    ),
 }
 _NEAR = {
     # A rating beside a cut, and a trend of scores that differ by a point, may fall on the other side.

@@ -157,6 +157,7 @@ def marts(connection: Connection, days: Sequence[date], weeks: Sequence[date], i
     else:
         spent["activity windows"] = sum(_time(connection, "windows_term", {**when, "source": feed}) for feed in FEEDS)
     spent["daily rating"] = _time(connection, "rating_night" if is_night else "rating_term", when)
+    spent["silence"] = _time(connection, "silence_night" if is_night else "silence_term", when)
     for stage, name in {"weekly score": "score", "trends": "trends", "explanation": "explanation"}.items():
         spent[stage] = sum(_time(connection, name, {"week": week}) for week in weeks)
     return spent

@@ -24,16 +24,18 @@ ACTIVITY = {
     "portal": "other",
 }
 """The sources of events and their categories."""
+DIGITAL = ("vle", "lecture_capture", "portal")
 FEEDS = (ATTENDANCE, *ACTIVITY)
 GROUP = 133
 """Students in a programme's year; there are as many programmes as fill them, so that groups are alike in any size."""
 _WRITTEN_AT = time(2, tzinfo=UTC)
 
-# Three random numbers a row; a student's level of activity drifts from week to week and differs between sources.
+# Three random numbers a row; a student's level of activity drifts from week to week and differs between sources. One in
+# twenty is silent at any time, for a fortnight: what would be theirs is another's.
 _EVENTS = """
 select
     %(day_text)s || lpad((n - repeats::integer)::text, 9, '0') as event,
-    case when b %% 1000 = 0 and not repeats then 'visitor1' else (10000000 + student)::text end as user,
+    case when b %% 1000 = 0 and not repeats then 'visitor1' else (10000000 + seen)::text end as user,
     %(day)s::date + interval '2 hours' + (b %% 79200) * interval '1 second' as time,
     case
         when a %% 1500 = 0 and not repeats then 'unknown'
@@ -52,6 +54,9 @@ cross join lateral (
             floor(%(students)s * power((h >> 44 & 1048575) / 1048576.0::double precision, 1.7))::bigint + %(drift)s
         ) %% %(students)s as student
 ) as drawn
+cross join lateral (
+    select (student + 2 * ((7 * student + %(number)s) %% 280 < 14)::integer) %% %(students)s as seen
+) as moved
 """
 _REGISTER = """
 select
@@ -151,6 +156,7 @@ def _file(connection: Connection, folder: Path, feed: str, day: date, size: Size
         "day_text": f"{day:%y%m%d}-",
         "rows": round(size.students * size.density),
         "students": size.students,
+        "number": number,
         "seed": 1000 * number + place,
         "drift": size.students * (number // 7 * (3 + place) + place * 11) // 100,
     }

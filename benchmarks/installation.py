@@ -21,7 +21,7 @@ from typing import Any
 import yaml
 
 from benchmarks import generator, production
-from benchmarks.generator import ACTIVITY, ATTENDANCE, FIRST_DAY, Size
+from benchmarks.generator import ACTIVITY, ATTENDANCE, DIGITAL, FIRST_DAY, Size
 from engage import runtime
 from engage.lookout import Lookout
 from engage.settings import PROJECT, Settings
@@ -102,7 +102,10 @@ def _settings(server: str, folder: Path, name: str) -> Settings:
     for path in (PROJECT / "config").glob("*.yaml"):
         shutil.copy(path, config)
     events = yaml.safe_load((HERE / "events.yaml").read_text())
-    contents = {feed: events | {"id": feed, "title": feed, "category": category} for feed, category in ACTIVITY.items()}
+    contents = {
+        feed: events | {"id": feed, "title": feed, "category": category, "digital": feed in DIGITAL}
+        for feed, category in ACTIVITY.items()
+    }
     for feed in (*ROSTER, ATTENDANCE):
         contents[feed] = yaml.safe_load((PROJECT / "config" / "sources" / f"{feed}.yaml").read_text())
     for feed, content in contents.items():

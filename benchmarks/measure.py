@@ -16,7 +16,9 @@ from benchmarks.installation import Installation, installed
 from engage.warehouse import Connection, connect
 
 GATE = ("load", "audit", "publish")
-STAGES = (*GATE, "daily activity", "activity windows", "daily rating", "weekly score", "trends", "explanation")
+DAYS = (*GATE, "daily activity", "activity windows", "daily rating", "silence")
+"""The stages of a run in which no week ends."""
+STAGES = (*DAYS, "weekly score", "trends", "explanation")
 _MODELS = {
     "daily_activity": "daily activity",
     "activity_windows": "activity windows",
@@ -30,7 +32,16 @@ _MODELS = {
     "weekly_score_source": "explanation",
 }
 """Which stage a model belongs to; an intermediate one to the first of _INTERMEDIATE that its name begins with."""
-_INTERMEDIATE = {"int_day_engagement": "daily rating", "int_day_": "activity windows", "int_student_trace": "trends"}
+_INTERMEDIATE = {
+    "int_day_engagement": "daily rating",
+    "int_day_": "activity windows",
+    "int_inactivity_fact": None,
+    "int_inactivity": "silence",
+    "int_quiet_": "silence",
+    "int_evidence_": "silence",
+    "int_student_trace": "trends",
+    **dict.fromkeys(("int_case", "int_contact", "int_ladder_", "int_rule_", "int_working_"), None),
+}
 _WRITTEN = "9999-01-01"
 
 
@@ -48,7 +59,7 @@ def stage_of(model: str) -> str | None:
 
 def stages(report: dict[str, Any]) -> dict[str, float]:
     """Return the seconds of each stage of a run that production.py measured."""
-    found = dict.fromkeys(STAGES, 0.0) | {stage: report["parts"].get(stage, 0.0) for stage in GATE}
+    found = dict.fromkeys(STAGES, 0.0) | {stage: report["parts"].get(stage, 0.0) for stage in (*GATE, "silence")}
     for model, seconds in report["models"].items():
         if stage := stage_of(model):
             found[stage] += seconds

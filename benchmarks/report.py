@@ -29,7 +29,7 @@ def page(found: Found) -> str:
         f"The term: {main['days']} days in {main['term']['files']:,} files from six sources, {main['events']:,} rows"
         f" accepted, {main['term']['weeks']} weeks scored. The night: one more day in {main['night']['files']} files,"
         " and the week that it ends. Seconds of work in the warehouse; models run two at a time, each with"
-        " its own seconds. Notifications do not exist yet.",
+        " its own seconds. Silence is of both kinds; what rules and casework make of it has no counterpart by hand.",
         _stages(main),
         "## A night as Dagster executes it",
         _night(main["night"], found.get("empty")),
@@ -133,9 +133,10 @@ def spent(run: Found) -> dict[str, float]:
         "dbt: tests (two at a time)": tests * share,
         "dbt: manifest": parts["dbt manifest"],
         "dbt: the rest": parts["dbt"] - (models + tests) * share - parts["dbt manifest"],
+        "notifications: evaluation": parts["evaluation"],
         "Dagster's storage of events": parts["dagster storage"],
         "Dagster, the rest of the job": spans["job"]
-        - sum(parts[name] for name in ("land", "gate", "dbt", "dagster storage")),
+        - sum(parts[name] for name in ("land", "gate", "dbt", "evaluation", "dagster storage")),
     }
     return found | {"the end of it": run["seconds"] - sum(spans.values())}
 

@@ -17,6 +17,7 @@ create table floor.activity_windows (
     days_since_last integer
 );
 create index on floor.activity_windows using brin (activity_date) with (pages_per_range = 16);
+create table floor.notification (kind text, student_id text, trigger_date date);
 create table floor.daily_rating (student_id text, rating_date date, rating smallint);
 create table floor.weekly (
     week_start date, student_id text, peer_group text, expected bigint, attended bigint, interactions bigint,
