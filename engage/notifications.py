@@ -51,6 +51,7 @@ select
     student_id, kind, kind, trigger_date, %(now)s, case when is_complete then %(now)s end,
     case when is_complete then 'raised' else 'held' end, reason, evidence
 from found
+order by trigger_date, student_id, kind
 on conflict (rule_id, student_id, trigger_date) do update set
     status = excluded.status, reason = excluded.reason, evidence = excluded.evidence,
     raised_at = excluded.raised_at,

@@ -17,6 +17,7 @@ CHECKOUT = Path(__file__).parents[2]
 ENGAGE = Path(sys.executable).with_name("engage")
 OULAD_PROFILE = {"ENGAGE_CONFIG": str(CHECKOUT / "config" / "profiles" / "oulad")}
 WHEN = {"published_at", "data_as_of", "judged_at", "freshness", "last_delivery_at", "last_event_at", "quality_score"}
+WHEN |= {"notification_id", "noticed_at", "raised_at", "resolved_at", "reason"}
 """Columns that say when something was made, or what was thought of it at the time; replays of other orders differ."""
 
 
