@@ -148,6 +148,24 @@ def test_facts_are_those_of_the_reference_however_weeks_come_in(
     assert got(connection) == expected(world, people, {})
 
 
+def test_facts_of_silence_are_as_of_the_day_on_which_it_triggers(
+    connection: Connection, url: str, project: Project
+) -> None:
+    universe.configure(connection, PARAMETERS)
+    students = [f"u{k:02}" for k in range(20)]
+    people = People(students, random.Random(3))
+    people.put(connection)
+    days = [WEEKS[0] + timedelta(k) for k in (7, 20, 56)]
+    found = [(kind, s, day) for s in students for day in days for kind in ("no_digital_activity", "low_activity")]
+    universe.rows(connection, "intermediate.int_inactivity", ["kind", "student_id", "trigger_date"], found)
+    connection.commit()
+    dbt.run(url, ["run", "--select", "int_inactivity_fact"], project.home)
+    columns = "on_date, exemption_types, open_case, last_contact_date, programme_code, mode"
+    rows = connection.execute(f"select student_id, {columns} from intermediate.int_inactivity_fact").fetchall()
+    wanted = {(s, *map(str, people.then(s, day))) for s in students for day in days}
+    assert len(rows) == len(wanted) and {tuple(map(str, row)) for row in rows} == wanted
+
+
 def test_a_restated_week_and_those_after_it_are_made_anew_and_those_before_it_kept(
     connection: Connection, url: str, project: Project
 ) -> None:
