@@ -1,5 +1,6 @@
 """What `config/ladders.yaml` may say, and how a mistake in it is told."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,15 @@ def test_the_ladder_we_ship_branches_by_residence_and_ends_with_the_emergency_po
     ]
     assert [a.id for a in off_campus if a not in on_campus] == ["faculty_support"]
     assert "emergency contact policy" in str(on_campus[-1].policy)
+
+
+def test_the_example_of_the_page_is_one(tmp_path: Path) -> None:
+    (example,) = re.findall(r"```yaml\n(.*?)```", (PROJECT / "docs" / "ladder.md").read_text(), re.DOTALL)
+    (tmp_path / "ladders.yaml").write_text(example)
+
+    (found,) = load_ladders(tmp_path).ladders
+
+    assert found.steps_for("off_campus")[-1].policy
 
 
 def test_without_the_file_there_is_no_ladder(tmp_path: Path) -> None:
