@@ -97,7 +97,8 @@ def expected(world: World, people: People, revisions: dict[date, int]) -> dict[t
     trends = Trends(published, calendar, groups, Limits())
     found = {}
     for (student, week), trend in trends.all().items():
-        weeks, recent = [week, *trends.before(student, week)], []
+        recent: list[int] = []
+        weeks = [week, *trends.before(student, week)]
         while weeks and (row := published.get((student, weeks[0]))) and row.score is not None and len(recent) < 12:
             recent.append(row.score)
             weeks = trends.before(student, weeks[0])

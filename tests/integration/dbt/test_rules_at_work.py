@@ -60,7 +60,8 @@ def warehouse(connection: Connection) -> Connection:
 
 def term(seed: int, students: int = 40) -> list[Fact]:
     """Return a term of students who fall, rise, are away, exempt, in contact; one week most of a programme falls."""
-    chance, rows = random.Random(seed), []
+    chance = random.Random(seed)
+    rows: list[Fact] = []
     for k in range(students):
         scores: list[int] = []
         level, rate, exempt_from = (
@@ -357,3 +358,21 @@ def test_before_any_week_is_published_rules_about_silence_work(warehouse: Connec
     rules.evaluate(warehouse, now)
     assert len(actions(warehouse)) == 1
     assert preview(warehouse, rule({"score_below": 350}), None, now).weeks == []
+
+
+def test_killed_before_its_end_an_evaluation_leaves_nothing_and_the_next_one_does_it_all(
+    warehouse: Connection, url: str
+) -> None:
+    activate(warehouse, rule({"score_below": 350}, actions=[{"notify": "tutor"}, {"case": "engagement"}]))
+    put(warehouse, [Fact(f"S{k}", WEEKS[0], score=k) for k in range(300)])
+    warehouse.commit()
+    killed = psycopg.connect(url)
+    rules.evaluate(killed, monday_after(WEEKS[0]))
+    with psycopg.connect(url, autocommit=True) as server:
+        server.execute("select pg_terminate_backend(%s)", [killed.info.backend_pid])
+    assert ledger(warehouse) == {} and actions(warehouse) == []
+    warehouse.rollback()
+    rules.evaluate(warehouse, monday_after(WEEKS[0]))
+    warehouse.commit()
+    rules.evaluate(warehouse, monday_after(WEEKS[0]))
+    assert len(ledger(warehouse)) == 300 and len(actions(warehouse)) == 600

@@ -29,15 +29,15 @@ def fed(connection: Connection, url: str, tmp_path: Path, monkeypatch: pytest.Mo
     """A warehouse with two weeks and a notification of silence, and a configuration of its own."""
     shutil.copytree(PROJECT / "config", tmp_path / "config")
     now = monday_after(WEEKS[1])
-    for name, value in {"DATABASE_URL": url, "HOME": tmp_path, "CONFIG": tmp_path / "config", "NOW": now}.items():
-        monkeypatch.setenv(f"ENGAGE_{name}", value.isoformat() if value is now else str(value))
+    given = {"DATABASE_URL": url, "HOME": str(tmp_path), "CONFIG": str(tmp_path / "config"), "NOW": now.isoformat()}
+    for name, value in given.items():
+        monkeypatch.setenv(f"ENGAGE_{name}", value)
     universe.configure(connection, PARAMETERS)
-    away = {"exemption_types": ("Withdrawn",)}
     rows = [
         Fact("S1", WEEKS[0], score=400, recent_scores=(400,), programme_code="P1"),
         Fact("S1", WEEKS[1], score=300, recent_scores=(300, 400), lowest_before=400, programme_code="P1"),
         Fact("S2", WEEKS[1], score=200, recent_scores=(200,), open_case=True),
-        Fact("S3", WEEKS[1], score=100, recent_scores=(100,), programme_code="P1", **away),
+        Fact("S3", WEEKS[1], score=100, recent_scores=(100,), exemption_types=("Withdrawn",)),
     ]
     put(connection, rows)
     found_by_dbt(connection, [Fact("S1", WEEKS[1], programme_code="P1")], now.date())
