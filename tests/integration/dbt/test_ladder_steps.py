@@ -92,7 +92,7 @@ def put(connection: Connection, k: int, run: Run) -> None:
         {"id": f"s{n}", "title": "t", "who": "tutor", "channel": "phone", "wait_days": wait}
         for n, wait in enumerate(run.waits)
     ]
-    ended = {"status": "superseded", "resolved_at": run.superseded_at} if run.superseded_at else {}
+    ended: dict[str, Any] = {"status": "superseded", "resolved_at": run.superseded_at} if run.superseded_at else {}
     notification = casework.notify(connection, who, run.started_on, **ended)
     ((number,),) = connection.execute(
         "insert into ops.ladder_run (ladder_id, student_id, notification_id, started_on, steps, stop_when,"

@@ -42,8 +42,8 @@ def publish(connection: Connection, scores: Scores, revision: int = 0) -> None:
     universe.rows(connection, "marts.weekly_score", columns, rows)
     before = {w: list(reversed(WEEKS[max(0, k - 4) : k])) for k, w in enumerate(WEEKS)}
     columns = ["student_id", "week_start", "revision", "weeks_before"]
-    rows = [(s, w, revision, before[w]) for s, w in scores]
-    universe.rows(connection, "intermediate.int_student_trace", columns, rows)
+    traces = [(s, w, revision, before[w]) for s, w in scores]
+    universe.rows(connection, "intermediate.int_student_trace", columns, traces)
 
 
 def do(connection: Connection, interventions: list[Intervention]) -> None:
