@@ -55,7 +55,7 @@ cross join lateral (
         ) %% %(students)s as student
 ) as drawn
 cross join lateral (
-    select (student + 2 * ((7 * student + %(number)s) %% 280 < 14)::integer) %% %(students)s as seen
+    select (student + 2 * ((11 * student + %(number)s) %% 280 < 14)::integer) %% %(students)s as seen
 ) as moved
 """
 _REGISTER = """

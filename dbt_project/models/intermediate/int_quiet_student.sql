@@ -48,23 +48,31 @@ quiet as materialized (
         <= parameters.low_activity_at_most
 ),
 
--- a source that is disabled by then has no windows: what it said is looked up
+-- a source that is disabled by then has no windows: what it said is looked up, by the index, and where none is nothing is read
 disabled as materialized (
     select
         quiet.student_id,
         quiet.day,
-        max(daily_activity.activity_date) filter (where witnesses.is_digital) as last_date,
-        sum(daily_activity.interactions) filter (
-            where daily_activity.activity_date > quiet.day - parameters.low_activity_days
-        ) as interactions
-    from quiet
+        max(said.last_date) filter (where witnesses.is_digital) as last_date,
+        sum(said.interactions) as interactions
+    from witnesses
+    inner join quiet on witnesses.disabled_from <= quiet.day
     cross join parameters
-    inner join witnesses on quiet.day >= witnesses.disabled_from
-    inner join daily_activity
-        on
-            quiet.student_id = daily_activity.student_id and witnesses.source_id = daily_activity.source_id
-            and quiet.day >= daily_activity.activity_date
-    where daily_activity.interactions > 0
+    cross join
+        lateral (
+            select
+                max(daily_activity.activity_date) as last_date,
+                sum(daily_activity.interactions) filter (
+                    where daily_activity.activity_date > quiet.day - parameters.low_activity_days
+                ) as interactions
+            from daily_activity
+            where
+                daily_activity.student_id = quiet.student_id
+                and daily_activity.activity_date <= quiet.day
+                and daily_activity.source_id = witnesses.source_id
+                and daily_activity.interactions > 0
+            offset 0 -- noqa: AM09
+        ) as said
     group by quiet.student_id, quiet.day
 ),
 
