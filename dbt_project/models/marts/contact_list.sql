@@ -1,4 +1,11 @@
-{{ config(tags=['casework'], indexes=[{'columns': ['student_id']}], pre_hook="set local enable_nestloop = off") }}
+{{
+    config(
+        tags=['casework'],
+        indexes=[{'columns': ['student_id']}],
+        pre_hook="set local enable_nestloop = off",
+        post_hook="analyze {{ this }}",
+    )
+}}
 
 with
 

@@ -5,6 +5,7 @@
         incremental_strategy='append',
         indexes=[{'columns': ['student_id']}],
         pre_hook=["{{ delete_open_outcomes() }}", "set local enable_nestloop = off", "set local work_mem = '256MB'"],
+        post_hook="analyze {{ this }}",
     )
 }}
 
