@@ -26,7 +26,9 @@ values (%(source)s, %(kind)s, %(now)s, %(now)s, %(facts)s)
 returning {_COLUMNS}
 """  # noqa: S608
 _SPARED = """
-select channel, recipient from ops.outbox where state = 'suppressed' and said_in is null group by channel, recipient
+select channel, recipient from ops.outbox
+where state = 'suppressed' and said_in is null and kind = 'owner'
+group by channel, recipient
 """
 
 

@@ -17,7 +17,12 @@ from engage.warehouse import Connection
 _RECENT = timedelta(days=35)
 """An older score says nothing of how somebody fares."""
 _STUDENTS = f"""
-with newest as ({newest_lists("student_notes")})
+with newest as materialized ({newest_lists("student_notes")}),
+notes as materialized (
+    select distinct on (n.student_id) n.student_id, n.note, n.written_at
+    from newest inner join staging.stg_feeds__student_notes as n using (source_id, as_of_date)
+    order by n.student_id, n.written_at desc, n.note_id desc
+)
 select
     asked.student_id,
     nullif(btrim(p.given_name), '') as given_name,
@@ -45,12 +50,7 @@ left join lateral (
     select min(c.opened_at) as at from intermediate.int_case as c
     where c.student_id = asked.student_id and c.opened_at <= %(now)s and (c.closed_at is null or c.closed_at > %(now)s)
 ) as opened on true
-left join lateral (
-    select n.note, n.written_at
-    from staging.stg_feeds__student_notes as n inner join newest using (source_id, as_of_date)
-    where n.student_id = asked.student_id
-    order by n.written_at desc, n.note_id desc limit 1
-) as n on true
+left join notes as n on n.student_id = asked.student_id
 """  # noqa: S608
 _CAME_SINCE = """
 select a.action_id, s.title, array_agg(d.activity_date order by d.activity_date) as days

@@ -18,8 +18,23 @@ from engage.warehouse import Connection
 TOO_OLD = timedelta(days=14)
 """What nobody was told of for so long is no news."""
 _ADDRESS = r"^[^@\s,<>]+@[^@\s,<>]+\.[^@\s,<>]+$"
-_DROP = """
-with judged as (
+# What each correction corrects: when it was told, and whether it still may be.
+_TOLD = """
+told as materialized (
+    select
+        a.action_id,
+        max(coalesce(o.sent_at, o.created_at)) filter (where o.state in ('pending', 'sent', 'previewed')) as at,
+        bool_or(o.state = 'pending') as is_under_way
+    from ops.action as a
+    cross join jsonb_array_elements_text(a.content -> 'of') as of (message_id)
+    inner join ops.outbox as o on o.message_id = of.message_id::bigint
+    where a.state = 'open' and a.kind = 'correction'
+    group by a.action_id
+)
+"""
+_DROP = f"""
+with {_TOLD},
+judged as (
     select
         a.action_id,
         case
@@ -39,19 +54,13 @@ with judged as (
             when told.at < %(correctable)s then 'it was told too long ago'
         end
     from ops.action as a
-    cross join lateral (
-        select max(coalesce(o.sent_at, o.created_at)) as at
-        from ops.outbox as o
-        where
-            o.message_id in (select jsonb_array_elements_text(a.content -> 'of')::bigint)
-            and o.state in ('pending', 'sent', 'previewed')
-    ) as told
+    left join told on told.action_id = a.action_id
     where a.state = 'open' and a.kind = 'correction'
 )
 update ops.action as a set state = 'suppressed', why = judged.why
 from judged
 where a.action_id = judged.action_id and a.state = 'open' and judged.why is not null
-"""
+"""  # noqa: S608
 _NEWEST = """
 select
     s.source_id,
@@ -66,16 +75,17 @@ select
 from ops.source as s
 where s.record = '{record}'
 """
-_STAFF = f"""
+# Made once and counted: the newest list is a small part of all that were kept.
+_LINKS = f"""
+create temporary table links on commit drop as
+with newest as materialized ({_NEWEST.format(record="staff_links")})
+select distinct l.student_id, replace(lower(btrim(l.role)), ' ', '_') as role, l.staff_id
+from newest
+inner join staging.stg_feeds__staff_links as l using (source_id, as_of_date)
+where l.valid_from <= %(today)s and l.valid_to > %(today)s
+"""  # noqa: S608
+_STAFF = """
 waiting as (select * from ops.action where state = 'open' and kind in ('notify', 'contact_step')),
-links as (
-    select l.student_id, replace(lower(btrim(l.role)), ' ', '_') as role, l.staff_id
-    from staging.stg_feeds__staff_links as l
-    inner join ({_NEWEST.format(record="staff_links")}) as newest using (source_id, as_of_date)
-    where
-        l.valid_from <= %(today)s and l.valid_to > %(today)s
-        and l.student_id in (select student_id from waiting)
-),
 tutors as (
     select s.student_id, s.tutor_id as staff_id from marts.student as s
     where s.tutor_id <> '' and s.student_id in (select student_id from waiting)
@@ -91,7 +101,7 @@ staff as (
     union
     select w.action_id, w.staff_id from waiting as w where w.staff_id is not null
 )
-"""  # noqa: S608
+"""
 _FAN_OUT = f"""
 with {_STAFF},
 several as (
@@ -118,7 +128,8 @@ inner join several on first.action_id = several.action_id and several.number > 1
 on conflict (action_key) do nothing
 """  # noqa: S608
 _WAITING = f"""
-with {_STAFF}
+with {_TOLD},
+{_STAFF}
 select
     a.action_id, a.kind, a.student_id, a.target, a.notification_id, a.rule_id, a.is_immediate, a.step_number, a.content,
     n.kind as about, n.trigger_date, n.week_start, n.raised_at, n.reason, n.evidence,
@@ -133,13 +144,7 @@ left join ops.rule_version as r on r.rule_id = a.rule_id and r.rule_version = a.
 left join staff on staff.action_id = a.action_id
 left join pii.staff as p on p.staff_id = staff.staff_id
 left join pii.student as s on a.target = 'student' and s.student_id = a.student_id
-left join lateral (
-    select
-        max(coalesce(o.sent_at, o.created_at)) as at,
-        coalesce(bool_or(o.state = 'pending'), false) as is_under_way
-    from ops.outbox as o
-    where o.message_id in (select jsonb_array_elements_text(a.content -> 'of')::bigint)
-) as told on a.kind = 'correction'
+left join told on told.action_id = a.action_id
 cross join lateral (
     select
         staff.staff_id,
@@ -190,18 +195,31 @@ class Waiting:
         return self.target == "student" or self.content.get("to") == "student"
 
 
-def waiting(connection: Connection, messaging: Messaging, now: datetime, today: date) -> list[Waiting]:
-    """Return what is open and may be told, the oldest first; suppress what may not, and what reaches nobody. Commits.
+def waiting(connection: Connection, messaging: Messaging, now: datetime, local: datetime) -> list[Waiting]:
+    """Return what is open and may be told now, the oldest first; suppress what reaches nobody. Commits.
 
-    What is for several people with a role is a row for each from then on.
+    `local`: now, in the institution's zone; what is for a digest is left out before its hour. What is for several
+    people with a role is a row for each from then on.
     """
+    is_digest_time = local.time() >= messaging.digest_at
     correctable = now - timedelta(days=messaging.correct_within_days)
     connection.commit()
     with connection.transaction():
+        # What was written a moment ago is in no statistics.
+        connection.execute("analyze ops.action")
         connection.execute(_DROP, {"oldest": now - TOO_OLD, "correctable": correctable})
-        connection.execute(_FAN_OUT, {"today": today})
-        given = {"today": today, "roles": Jsonb(messaging.roles), "address": _ADDRESS}
-        found = connection.cursor(row_factory=class_row(Waiting)).execute(_WAITING, given).fetchall()
+        connection.execute(_LINKS, {"today": local.date()})
+        connection.execute("analyze links")
+        connection.execute(_FAN_OUT)
+        given = {"roles": Jsonb(messaging.roles), "address": _ADDRESS}
+        every = connection.cursor(row_factory=class_row(Waiting)).execute(_WAITING, given).fetchall()
+        corrected = {str(one.address).lower() for one in every if one.kind == "correction" and one.is_immediate}
+        # What holds now may stand in a correction that goes at once.
+        found = [
+            one
+            for one in every
+            if is_digest_time or one.is_immediate or one.to_student or str(one.address).lower() in corrected
+        ]
         for one in found:
             if one.address is None:
                 suppress(connection, [one.action_id], one.why)

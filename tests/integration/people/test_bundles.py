@@ -98,6 +98,17 @@ def test_who_is_meant(office: Office) -> None:
     assert found.oldest_waiting == office.now
 
 
+def test_nobody_is_given_up_before_the_hour_at_which_they_would_be_told(office: Office) -> None:
+    office.student("s1", tutor=None)
+    office.tell("s1")
+    office.now = office.now.replace(hour=7, minute=5)
+    assert office.write() == {} and office.actions("state") == [("open",)]
+    # The list of the morning names the tutor.
+    office.link("T1", "s1", "tutor", listed="10")
+    office.later(hours=1)
+    assert office.write() == {"digest": 1}
+
+
 def test_nobody_is_told_of_who_has_left_or_of_what_is_withdrawn_or_old(office: Office) -> None:
     for student in ("s1", "s2", "s3", "s4"):
         office.student(student)

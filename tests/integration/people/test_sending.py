@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from engage import outbox
+from engage import incidents, outbox
 from engage.settings import PROJECT
 from engage.warehouse import connect
 from tests.integration.owners.kit import MailServer
@@ -207,6 +207,8 @@ def test_a_digest_counts_for_no_limit(office: Office, mail_server: MailServer) -
     office.execute("update ops.outbox set state = 'suppressed' where message_id = 1")
     assert not outbox.is_full(office.connection, office.messaging, "email", TUTOR, office.now)
     assert outbox.held_back(office.connection, "email", TUTOR) == []
+    # Nobody tells a tutor, as if they owned a source, that messages were held back.
+    assert not incidents.is_due(office.connection, {}, office.messaging, office.now)
 
 
 def test_neither_logs_nor_errors_name_anybody(
