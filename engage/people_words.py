@@ -132,7 +132,7 @@ def in_touch(student: Student, local: datetime) -> str:
         contact = "Last contact today" if ago <= 0 else f"Last contact {many(ago, 'day')} ago"
     if student.case_since is None:
         return f"{contact}; no open case."
-    return f"{contact}; a case is open since {day(student.case_since.astimezone(local.tzinfo))}."
+    return f"{contact}; a case has been open since {day(student.case_since.astimezone(local.tzinfo))}."
 
 
 def step(told: Waiting) -> str:

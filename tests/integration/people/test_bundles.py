@@ -184,7 +184,7 @@ def test_what_is_said_of_a_student(office: Office) -> None:
         "Known late: the data of these days was not whole before 12 March.",
         "Well below the average of students of the same programme and year, and falling for three weeks (week of",
         "Low: 41 % of the sessions of the last four teaching weeks.",
-        "Last contact 20 days ago; a case is open since 20 February.",
+        "Last contact 20 days ago; a case has been open since 20 February.",
         "In their own words, 2 March: My mother is ill. Back on Monday.",
         "https://records.example.ac.uk/students/s1",
         "never for an academic decision",

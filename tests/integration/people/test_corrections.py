@@ -118,7 +118,7 @@ def test_a_student_who_was_written_to_is_told_too(office: Office, mail_server: M
     assert first["To"] == second["To"] == STUDENT
     assert second["Subject"] == "Please disregard our last message"
     text = " ".join(mail_server.texts()[1].split())
-    assert "on 10 March we wrote to you that from 3 to 9 March our systems recorded no activity of yours" in text
+    assert "On 10 March we wrote to you that from 3 to 9 March our systems recorded no activity of yours" in text
     assert len(set(office.outbox("order_key"))) == 1
 
 
