@@ -40,7 +40,7 @@ select
     count(*) filter (where state = 'failed') as messages_failed,
     count(*) filter (where state = 'suppressed') as messages_held_back,
     max(error) filter (where state in ('pending', 'failed')) as error
-from ops.outbox
+from ops.outbox where kind = 'owner'
 """
 
 
