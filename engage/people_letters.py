@@ -68,7 +68,7 @@ def to_student(told: Waiting, frame: Frame) -> PersonalLetter:
         "is_correction": told.kind == "correction",
         "seen": _seen(told),
         "told_on": words.day(told.told_at.astimezone(frame.local.tzinfo)) if told.told_at else None,
-        "help_from": frame.messaging.roles.get("student_support") or _asks(frame.messaging),
+        "help_from": _asks(frame.messaging),
         "asks": _asks(frame.messaging),
     }
     subject = "Please disregard our last message" if told.kind == "correction" else "How are your studies going?"
@@ -150,7 +150,7 @@ def _seen(told: Waiting) -> str:
 
 def _asks(messaging: Messaging) -> str:
     """Return the address for questions."""
-    return messaging.reply_to or messaging.sender.email
+    return messaging.roles.get("student_support") or messaging.reply_to or messaging.sender.email
 
 
 def _render(name: str, subject: str, context: dict[str, object]) -> PersonalLetter:
