@@ -188,22 +188,31 @@ gaps as materialized (
     group by triggers.kind, triggers.day
 ),
 
+-- by the index, one trigger after the other: joined as a whole, every night would read all history
 done as (
     select
         triggered.kind,
         triggered.student_id,
         triggered.day,
-        daily_activity.source_id,
-        sum(daily_activity.interactions) as interactions
+        said.source_id,
+        said.interactions
     from triggered
-    inner join daily_activity
-        on
-            triggered.student_id = daily_activity.student_id
-            and triggered.day >= daily_activity.activity_date
-            and triggered.day - triggered.days < daily_activity.activity_date
-    inner join sources on daily_activity.source_id = sources.source_id
-    where daily_activity.interactions > 0 and (sources.is_digital or sources.category = 'attendance')
-    group by triggered.kind, triggered.student_id, triggered.day, daily_activity.source_id
+    cross join
+        lateral (
+            select
+                daily_activity.source_id,
+                sum(daily_activity.interactions) as interactions
+            from daily_activity
+            where
+                daily_activity.student_id = triggered.student_id
+                and daily_activity.activity_date > triggered.day - triggered.days
+                and daily_activity.activity_date <= triggered.day
+                and daily_activity.interactions > 0
+            group by daily_activity.source_id
+            offset 0 -- noqa: AM09
+        ) as said
+    inner join sources on said.source_id = sources.source_id
+    where sources.is_digital or sources.category = 'attendance'
 ),
 
 counts as (
