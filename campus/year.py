@@ -20,6 +20,14 @@ TERMS = (
 )  # fmt: skip
 """Kinds of weeks, one after the other."""
 STATUSES = ("suspended", "placement", "study_abroad", "withdrawn")
+FAULTS = (
+    "outages of one feed, of a day to three weeks",
+    "days down and delivered afterwards",
+    "days down and never delivered",
+    "files late by days",
+    "bad batches, held and corrected later, or for good",
+    "files with a third of the rows missing that passed, corrected later",
+)
 OUTAGES = (1, 2, 3, 5, 8, 14, 21)
 """Days that a feed is down."""
 
@@ -179,7 +187,7 @@ class Year:
     @cached_property
     def files(self) -> tuple[list[File], Counter[str]]:
         """All files that ever come, and how many days of feeds were hit by which fault."""
-        rng, files, faults = self.rng(3), [], Counter[str]()
+        rng, files, faults = self.rng(3), [], Counter(dict.fromkeys(FAULTS, 0))
         for number, stream in enumerate(STREAMS):
             begins, ends = self.lives(stream)
             comes: Ints = np.arange(self.days) + 1
@@ -187,26 +195,24 @@ class Year:
             for _ in range(max(1, (ends - begins) // 45) if stream.is_digital else 0):
                 first, length = int(rng.integers(begins, ends)), int(rng.choice(OUTAGES))
                 down[first : first + length] = True
-                comes[first : first + length] = NEVER if rng.random() < 0.35 else first + length + 1
-                faults["outages"] += 1
+                comes[first : first + length] = NEVER if rng.random() < 0.2 else first + length + 1
+                faults[FAULTS[0]] += 1
             for day in range(begins, ends):
                 if not stream.works_weekends and day % 7 > 4:
                     continue
                 luck, wait = rng.random(), int(rng.integers(2, 12))
                 if down[day]:
-                    faults[
-                        "days down, delivered afterwards" if comes[day] < NEVER else "days down, never delivered"
-                    ] += 1
+                    faults[FAULTS[1 if comes[day] < NEVER else 2]] += 1
                 elif luck < 0.02:
                     comes[day] += wait
-                    faults["files late"] += 1
+                    faults[FAULTS[3]] += 1
                 elif luck < 0.03:
                     comes[day] = NEVER if wait < 6 else comes[day] + wait
-                    faults["bad batches held, some for good"] += 1
+                    faults[FAULTS[4]] += 1
                 elif luck < 0.04:
                     files.append(File(number, day, int(comes[day]), is_partial=True))
+                    faults[FAULTS[5]] += 1
                     comes[day] += wait
-                    faults["files with a third of the rows missing, corrected later"] += 1
                 if comes[day] < NEVER:
                     files.append(File(number, day, int(comes[day])))
         return sorted(files, key=lambda file: (file.comes, file.is_partial)), faults
