@@ -18,7 +18,7 @@ from engage.sources import Source
 
 
 def casework_asset(manifest: Node, sources: dict[str, Source], settings: Settings) -> dg.AssetsDefinition:
-    """Return the step over the models tagged `casework`; whatever a run selects, all of them are built."""
+    """Return the step over the models tagged `casework`, each by itself."""
     both = read_manifest(manifest, sources)
     models, before = both.part(casework=True), {spec.key for spec in both.part(casework=False).specs.values()}
     ids = {spec.key: unique_id for unique_id, spec in models.specs.items()}
@@ -47,13 +47,14 @@ def casework_asset(manifest: Node, sources: dict[str, Source], settings: Setting
                     key for dep in spec.deps if (key := dep.asset_key) in before and tuple(key.path) not in there
                 ]
                 for unique_id, spec in models.specs.items()
+                if unique_id in wanted
             }
             for unique_id, keys in waits_for.items():
                 if keys:
                     said = ", ".join(key.to_user_string() for key in keys)
                     context.log.info(f"{models.specs[unique_id].key.to_user_string()} waits for {said}")
             names = [unique_id.rpartition(".")[2] for unique_id, keys in waits_for.items() if not keys]
-            results, failure = build(warehouse.address, names, settings.home)
+            results, failure = build(warehouse.address, names, settings.home) if names else ([], None)
         with readable_failures(), warehouse.connect() as connection:
             yield from events(results, models, wanted, checks, connection)
         if failure:

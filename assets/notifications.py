@@ -16,7 +16,7 @@ from engage.settings import Settings
 
 GROUP = "notifications"
 EVALUATED, DELIVERED = dg.AssetKey([GROUP, "evaluated"]), dg.AssetKey([GROUP, "delivered"])
-_MADE_FROM = ("int_inactivity", "int_inactivity_withdrawn", "int_rule_fact")
+_MADE_FROM = ("int_inactivity", "int_inactivity_fact", "int_inactivity_withdrawn", "int_rule_fact", "int_ladder_step")
 _TOLD_FROM = ("notification", "contact_step", "case_action")
 HOLDS = dg.AssetCheckSpec(
     "no_hold_lasts",
@@ -79,6 +79,8 @@ def evaluated_asset(settings: Settings) -> dg.AssetsDefinition:
     def _evaluated(context: dg.AssetExecutionContext, warehouse: WarehouseResource) -> dg.MaterializeResult:  # type: ignore[type-arg]
         now = clock.now()
         with readable_failures(), weekly.one_at_a_time(warehouse.address), warehouse.connect() as connection:
+            if not evaluation.is_possible(connection):
+                raise dg.Failure("Nothing is built yet that could be evaluated: run daily_marts.", allow_retries=False)
             found = evaluation.evaluate(connection, settings.config, now)
             totals, by_rule = rows_of(connection, _TOTALS), rows_of(connection, _RULES)
             holds = connection.cursor(row_factory=dict_row).execute(_HOLDS, {"now": now}).fetchall()

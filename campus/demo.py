@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
+from typing import cast
 
 import click
 import dagster as dg
@@ -219,8 +220,9 @@ def report(campus: Campus, run: runtime.Runtime, settings: Settings) -> bool:
             click.echo(f"    {line}")
     else:
         click.secho(f"  daily_activity: all {len(marts):,} rows are true, none missing, none doubled", fg="green")
-    raised = {(student, day) for student, day, is_raised in told if is_raised}
-    waiting = {(student, day) for student, day, is_raised in told if not is_raised}
+    found = cast(list[tuple[str, date, bool]], told)
+    raised = {(student, day) for student, day, is_raised in found if is_raised}
+    waiting = {(student, day) for student, day, is_raised in found if not is_raised}
     digital = [source.id for source in sources.values() if source.digital]
     silent = silence.silences(campus.world, datetime.combine(end, time(8), ZONE), digital)
     missed, false = silent - raised - waiting, raised - silent

@@ -28,7 +28,7 @@ def is_possible(connection: Connection) -> bool:
     """Say whether dbt has built what an evaluation reads."""
     row = connection.execute(
         "select to_regclass('intermediate.int_inactivity_withdrawn') is not null"
-        " and to_regclass('intermediate.int_rule_fact') is not null"
+        " and to_regclass('intermediate.int_inactivity_fact') is not null"
     ).fetchone()
     return bool(row and row[0])
 

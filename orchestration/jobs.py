@@ -19,6 +19,8 @@ from engage.sources import Source
 
 DAILY, WEEKLY, EVERYTHING, FRESHNESS = "daily_marts", "weekly_scores", "everything", "freshness"
 WHOLE_HISTORY, NOTIFY = "whole_history", "notify"
+AFTER_SCORES = "after_scores"
+"""Tag of the models of casework that only a run of the scores makes anew."""
 INGEST = "ingest"
 _ROOMS = ("landing", "raw")
 
@@ -43,8 +45,10 @@ def all_jobs(manifest: Node, sources: dict[str, Source]) -> list[Any]:
     whole = dg.AssetSelection.checks(*(check.key for check in models.whole_history.values()))
     daily = dg.AssetSelection.assets(*(models.specs[one].key for one in sorted(models.daily))) - whole
     warehouse = dg.AssetSelection.assets(*(spec.key for spec in models.part(casework=False).specs.values())) - whole
-    casework = [spec.key for spec in models.part(casework=True).specs.values()]
-    people = dg.AssetSelection.assets(EVALUATED, *casework, DELIVERED) - whole
+    casework = models.part(casework=True).specs.values()
+    people = dg.AssetSelection.assets(EVALUATED, *(spec.key for spec in casework), DELIVERED) - whole
+    # What changes with the scores only needs no night.
+    tonight = people - dg.AssetSelection.assets(*(spec.key for spec in casework if AFTER_SCORES in spec.tags))
     keys = [raw_key(source) for source in sources.values()]
     standing = dg.AssetSelection.checks(*(dg.AssetCheckKey(key, check) for key in keys for check in CHECKS))
     freshness = dg.AssetSelection.checks(*(dg.AssetCheckKey(key, CHECK) for key in keys))
@@ -67,7 +71,7 @@ def all_jobs(manifest: Node, sources: dict[str, Source]) -> list[Any]:
         ),
         dg.define_asset_job(
             DAILY,
-            daily | people,
+            daily | tonight,
             description="Rebuild exactly the days whose published rows changed, and tell whom it concerns.",
         ),
         dg.define_asset_job(
@@ -94,7 +98,7 @@ def all_jobs(manifest: Node, sources: dict[str, Source]) -> list[Any]:
         ),
         dg.define_asset_job(
             NOTIFY,
-            people,
+            tonight,
             description="Evaluate the active rules on what is built, and tell whom it concerns: after an exemption was "
             "entered, or a rule activated, without waiting for the night.",
         ),

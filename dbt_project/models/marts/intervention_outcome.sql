@@ -1,6 +1,6 @@
 {{
     config(
-        tags=['casework'],
+        tags=['casework', 'after_scores'],
         materialized='incremental',
         incremental_strategy='append',
         indexes=[{'columns': ['student_id']}],
