@@ -33,7 +33,7 @@ went wrong with the feeds:
 | --- | ---: |
 {table}
 
-Of the alarms of such SQL {share:.0%} were false. `make backtest` writes this section; it fails if a silence is
+Of the alarms of such SQL {share:.0f} % were false. `make backtest` writes this section; it fails if a silence is
 missed or raised falsely. A smaller year is part of the tests.
 """
 UNSAFE = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
@@ -135,7 +135,7 @@ def section(year: Year, verdict: Verdict, every: int) -> str:
         every=every,
         hit=hit,
         table=table,
-        share=verdict.naive_false / max(verdict.naive, 1),
+        share=100 * verdict.naive_false / max(verdict.naive, 1),
     )
 
 
