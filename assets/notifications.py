@@ -1,6 +1,6 @@
-"""The `notifications` group: what students triggered what is to be done about it, and the messages to people.
+"""The `notifications` group: what students triggered, what is to be done about it, and the messages to people.
 
-Thin: evaluating is engage.evaluation's, messages are engage.bundles' and engage.outbox'. No metadata names a student.
+Thin: what is evaluated and written is engage.contact's, what is sent engage.outbox'. No metadata names a student.
 """
 
 from collections.abc import Iterator
@@ -10,7 +10,8 @@ from psycopg.rows import dict_row
 
 from assets.owners import rows_of, table_of
 from assets.resources import WarehouseResource, readable_failures
-from engage import bundles, clock, evaluation, ladders, outbox, weekly
+from engage import clock, outbox, weekly
+from engage.contact import bundles, evaluation, ladders
 from engage.messaging import load_messaging
 from engage.settings import Settings
 

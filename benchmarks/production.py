@@ -24,8 +24,8 @@ PARTS = {
     "land": ["engage.landing:land"],
     "dbt": ["engage.dbt:run"],
     "dbt manifest": ["engage.dbt:parse", "engage.dbt:_kept_manifest"],
-    "silence": ["engage.notifications:sync"],
-    "evaluation": ["engage.evaluation:evaluate"],
+    "silence": ["engage.contact.notifications:sync"],
+    "evaluation": ["engage.contact.evaluation:evaluate"],
     "dagster storage": ["dagster_postgres.event_log:PostgresEventLogStorage.store_event"],
 }
 """What is timed, by module and name."""

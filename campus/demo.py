@@ -19,9 +19,10 @@ from campus import silence, truth
 from campus.folder import DemoError, claimed
 from campus.simulation import Campus
 from campus.world import ZONE, World, last_weeks
-from engage import clock, health, landing, rule_activation, runtime, warehouse
+from engage import clock, health, landing, runtime, warehouse
 from engage.commands.output import show
-from engage.rules_file import load_rules
+from engage.contact import rule_activation
+from engage.contact.rules_file import load_rules
 from engage.scoring import load_scoring
 from engage.settings import Settings
 from engage.sources import Source, load_sources

@@ -15,7 +15,8 @@ from psycopg import sql
 from campus.silence import LENGTH
 from campus.world import ZONE
 from campus.year import STREAMS, Away, File, Year
-from engage import dbt, notifications, warehouse
+from engage import dbt, warehouse
+from engage.contact import notifications
 from engage.warehouse import Connection
 
 Key = tuple[int, int]

@@ -9,7 +9,8 @@ import dagster as dg
 
 from assets.notifications import DELIVERED
 from assets.resources import WarehouseResource, readable_failures
-from engage import bundles, clock
+from engage import clock
+from engage.contact import bundles
 from engage.messaging import load_messaging
 from engage.settings import Settings
 from orchestration.sensors import in_progress

@@ -1,7 +1,7 @@
 """The jobs `exempt_students` and `change_exemptions`: exemptions made and changed from the UI.
 
 Dagster keeps what a run was asked for, so no student number may be in it: students are named in a file in the drop
-folder (`ENGAGE_HOME/exemptions/`), exemptions by their ids. The rules are engage.exemptions'.
+folder (`ENGAGE_HOME/exemptions/`), exemptions by their ids. The rules are engage.contact.exemptions'.
 """
 
 from datetime import date, datetime
@@ -10,7 +10,8 @@ from typing import Literal
 import dagster as dg
 
 from assets.resources import WarehouseResource, readable_failures
-from engage import clock, exemption_files, exemptions
+from engage import clock
+from engage.contact import exemption_files, exemptions
 from engage.decisions import DecisionError
 from engage.settings import Settings
 from engage.strict import ConfigurationError

@@ -64,5 +64,5 @@ known_then as (
 )
 {%- endmacro %}
 
-{# As far back as a rule may ask; as in engage/rules_file.py. #}
+{# As far back as a rule may ask; as in engage/contact/rules_file.py. #}
 {% macro most_weeks() -%} 12 {%- endmacro %}

@@ -14,10 +14,10 @@ from psycopg.rows import dict_row
 
 from engage import clock, configuration, messaging, not_students, runtime, warehouse
 from engage.commands.output import json_option, show
-from engage.ladders_file import load_ladders
+from engage.contact.ladders_file import load_ladders
+from engage.contact.rules_file import load_rules
 from engage.preview import NothingToCompareError, Preview, Row
 from engage.preview import preview as compare
-from engage.rules_file import load_rules
 from engage.scoring import load_scoring, read_scoring
 from engage.settings import Settings
 from engage.sources import ConfigurationError, load_source, load_sources

@@ -1,6 +1,6 @@
 """`engage exemption`: who is exempt from when to when, and the changes of it that people make.
 
-The rules are engage.exemptions'; what is printed names a student only where it was asked for.
+The rules are engage.contact.exemptions'; what is printed names a student only where it was asked for.
 """
 
 import contextlib
@@ -12,8 +12,9 @@ from pathlib import Path
 import click
 from psycopg.rows import dict_row
 
-from engage import clock, decisions, exemption_files, exemptions, runtime, warehouse
+from engage import clock, decisions, runtime, warehouse
 from engage.commands.output import Function, json_option, show
+from engage.contact import exemption_files, exemptions
 from engage.settings import Settings
 
 _LIST = """

@@ -3,8 +3,9 @@
 import click
 from psycopg.rows import dict_row
 
-from engage import casework, clock, outbox, runtime, warehouse
+from engage import clock, outbox, runtime, warehouse
 from engage.commands.output import json_option, show
+from engage.contact import casework
 from engage.messaging import load_messaging
 from engage.settings import Settings
 

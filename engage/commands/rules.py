@@ -16,12 +16,13 @@ import click
 import yaml
 from psycopg.rows import dict_row
 
-from engage import clock, rule_activation, rule_conditions, runtime, warehouse
+from engage import clock, runtime, warehouse
 from engage.commands.output import json_option, show
-from engage.rule_activation import ActivationError, Decision
-from engage.rule_preview import Preview, preview
-from engage.rules import TELL_WITHIN_DAYS
-from engage.rules_file import Rule, load_rules, read_rules
+from engage.contact import rule_activation, rule_conditions
+from engage.contact.rule_activation import ActivationError, Decision
+from engage.contact.rule_preview import Preview, preview
+from engage.contact.rules import TELL_WITHIN_DAYS
+from engage.contact.rules_file import Rule, load_rules, read_rules
 from engage.settings import Settings
 from engage.warehouse import Connection
 

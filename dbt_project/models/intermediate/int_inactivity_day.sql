@@ -1,6 +1,6 @@
 {{ config(tags=['daily']) }}
 
--- Compared with what the day was judged from (ops.built_day, written by engage.notifications with the judgement): late data, a
+-- Compared with what the day was judged from (ops.built_day, written by engage.contact.notifications with the judgement): late data, a
 -- roster or calendar that came late and a run that was killed heal alike. What is older than the first change is left as it is.
 
 with

@@ -17,7 +17,8 @@ from typing import Any, Self
 
 from psycopg.types.json import Jsonb
 
-from engage import casework, outbox
+from engage import outbox
+from engage.contact import casework
 from engage.messaging import Messaging
 from engage.warehouse import Connection
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from engage import casework
+from engage.contact import casework
 from engage.warehouse import Connection, connect
 from tests.integration.casework.kit import Case, Crm, Office
 

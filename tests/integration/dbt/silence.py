@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 import psycopg
 
-from engage import notifications
+from engage.contact import notifications
 from tests.integration.dbt import universe
 from tests.reference.silence import SILENCE, Gaps, History, Trigger
 

@@ -8,7 +8,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from engage import ladders
+from engage.contact import ladders
 from engage.settings import PROJECT
 from tests.integration.dbt import casework, universe
 from tests.integration.dbt.conftest import Project

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from psycopg.types.json import Jsonb
 
-from engage import bundles
+from engage.contact import bundles
 from engage.settings import Settings
 from engage.warehouse import Connection
 

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from engage import rule_firing
-from engage.exemptions import TYPES
-from engage.rules_file import Rule
+from engage.contact import rule_firing
+from engage.contact.exemptions import TYPES
+from engage.contact.rules_file import Rule
 from tests.integration.dbt import universe
 from tests.reference.alerts import Asked, Fact, firings
 from tests.reference.scoring import Parameters, University

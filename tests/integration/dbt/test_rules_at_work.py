@@ -9,9 +9,9 @@ from typing import Any
 import psycopg
 import pytest
 
-from engage import rule_activation, rules
-from engage.rule_preview import Preview, preview
-from engage.rules_file import Rule, load_rules
+from engage.contact import rule_activation, rules
+from engage.contact.rule_preview import Preview, preview
+from engage.contact.rules_file import Rule, load_rules
 from tests.integration.dbt import universe
 from tests.integration.dbt.test_rule_conditions import PARAMETERS, put
 from tests.reference.alerts import Fact, firings, holds
@@ -98,7 +98,7 @@ def term(seed: int, students: int = 40) -> list[Fact]:
 
 
 def silence(connection: Connection, kind: str, student: str, day: date, now: datetime) -> int:
-    """Write a notification as engage.notifications does, and what dbt has found of the student."""
+    """Write a notification as engage.contact.notifications does, and what dbt has found of the student."""
     universe.rows(
         connection,
         "ops.notification",

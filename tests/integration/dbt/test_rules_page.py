@@ -12,9 +12,9 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from engage import rules
 from engage.cli import cli
-from engage.rules_file import Rules
+from engage.contact import rules
+from engage.contact.rules_file import Rules
 from engage.settings import PROJECT
 from tests.integration.dbt import universe
 from tests.integration.dbt.test_rule_conditions import PARAMETERS, put

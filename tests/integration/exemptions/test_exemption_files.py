@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from engage import exemption_files
+from engage.contact import exemption_files
+from engage.contact.exemption_files import Line
+from engage.contact.exemptions import Signed
 from engage.decisions import DecisionError
-from engage.exemption_files import Line
-from engage.exemptions import Signed
 from engage.strict import ConfigurationError
 from engage.warehouse import Connection
 from tests.integration.exemptions.kit import ABSENCE, DAY, HEADER, at, file_of, june

@@ -9,9 +9,9 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from engage import exemptions
+from engage.contact import exemptions
+from engage.contact.exemptions import TYPES, Signed, Wish
 from engage.decisions import DecisionError
-from engage.exemptions import TYPES, Signed, Wish
 from engage.settings import PROJECT
 from engage.warehouse import Connection, connect
 from tests.integration.exemptions.kit import ABSENCE, DAY, PLACEMENT, at, june

@@ -10,7 +10,8 @@ from typing import Any, Self
 import yaml
 from psycopg.types.json import Jsonb
 
-from engage import bundles, corrections, outbox
+from engage import outbox
+from engage.contact import bundles, corrections
 from engage.messaging import Messaging, load_messaging
 from engage.settings import PROJECT, Settings
 from engage.warehouse import connect

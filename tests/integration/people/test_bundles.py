@@ -3,7 +3,7 @@
 import threading
 from datetime import UTC, date, datetime, timedelta
 
-from engage import bundles
+from engage.contact import bundles
 from engage.warehouse import connect
 from tests.integration.owners.kit import MailServer
 from tests.integration.people.kit import OTHER, STUDENT, TUTOR, Office

@@ -4,7 +4,7 @@ import threading
 import time
 from datetime import date, timedelta
 
-from engage import corrections
+from engage.contact import corrections
 from engage.warehouse import connect
 from tests.integration.owners.kit import MailServer
 from tests.integration.people.kit import STUDENT, TUTOR, Office

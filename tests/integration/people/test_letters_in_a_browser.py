@@ -14,11 +14,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engage import people_letters
+from engage.contact import people_letters
+from engage.contact.people import Student
+from engage.contact.people_letters import Frame, PersonalLetter
+from engage.contact.recipients import Waiting
 from engage.messaging import Messaging
-from engage.people import Student
-from engage.people_letters import Frame, PersonalLetter
-from engage.recipients import Waiting
 
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 EVIL = '<script>top.harm=1</script><img src=x onerror="top.harm=1"><b id=bold>'

@@ -19,7 +19,8 @@ import sys
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from engage import bundles, outbox
+from engage import outbox
+from engage.contact import bundles
 from engage.messaging import load_messaging
 from engage.settings import Settings
 from engage.warehouse import connect

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from engage.ladders_file import Ladders, load_ladders
+from engage.contact.ladders_file import Ladders, load_ladders
 from engage.settings import PROJECT
 from engage.strict import ConfigurationError
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from engage import rule_conditions
-from engage.rules_file import Rule, load_rules, read_rules
+from engage.contact import rule_conditions
+from engage.contact.rules_file import Rule, load_rules, read_rules
 from engage.settings import PROJECT
 from engage.strict import ConfigurationError
 

@@ -11,7 +11,7 @@ from typing import LiteralString, cast
 from psycopg import sql
 from psycopg.rows import class_row
 
-from engage.recipients import Waiting, newest_lists
+from engage.contact.recipients import Waiting, newest_lists
 from engage.warehouse import Connection
 
 _RECENT = timedelta(days=35)

@@ -13,7 +13,7 @@ from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 from pydantic import ValidationError
 
-from engage.rules_file import Rule
+from engage.contact.rules_file import Rule
 from engage.strict import ConfigurationError
 from engage.warehouse import Connection
 
@@ -129,5 +129,5 @@ def _last(connection: Connection, rule_id: str, by: str, reason: str) -> Decisio
     """Return what holds of a rule, and let nobody decide on another meanwhile."""
     if not by.strip() or not reason.strip():
         raise ActivationError("--by and --reason must say something")
-    connection.execute("select pg_advisory_xact_lock(hashtext('engage.rules'))")
+    connection.execute("select pg_advisory_xact_lock(hashtext('engage.contact.rules'))")
     return decisions(connection).get(rule_id)

@@ -17,9 +17,9 @@ from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
 from engage import crm, outbox
-from engage.case_facts import Facts, Item, new_items
+from engage.contact.case_facts import Facts, Item, new_items
+from engage.contact.open_cases import Asked, Place, place
 from engage.messaging import Messaging
-from engage.open_cases import Asked, Place, place
 from engage.warehouse import Connection
 
 _OF_NOTIFICATION = """
@@ -195,4 +195,4 @@ def _suppress(connection: Connection, message_id: int | None, action_id: int, wh
 
 
 def _one_at_a_time(connection: Connection) -> None:
-    connection.execute("select pg_advisory_xact_lock(hashtext('engage.casework'))")
+    connection.execute("select pg_advisory_xact_lock(hashtext('engage.contact.casework'))")

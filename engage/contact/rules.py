@@ -14,11 +14,11 @@ from typing import Any
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
-from engage import rule_conditions
-from engage.people_letters import STUDENT_LETTERS
-from engage.rule_activation import decisions, version_of
-from engage.rule_firing import fire, published_weeks, stands, statement
-from engage.rules_file import Action, Rule
+from engage.contact import rule_conditions
+from engage.contact.people_letters import STUDENT_LETTERS
+from engage.contact.rule_activation import decisions, version_of
+from engage.contact.rule_firing import fire, published_weeks, stands, statement
+from engage.contact.rules_file import Action, Rule
 from engage.warehouse import Connection
 
 TELL_WITHIN_DAYS = 14

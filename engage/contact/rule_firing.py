@@ -10,8 +10,8 @@ from typing import Any, cast
 
 from psycopg import sql
 
-from engage import rule_conditions
-from engage.rules_file import Rule
+from engage.contact import rule_conditions
+from engage.contact.rules_file import Rule
 from engage.warehouse import Connection
 
 IN_CONTACT_DAYS = 14

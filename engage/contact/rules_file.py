@@ -13,10 +13,10 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from engage import source_values as values
-from engage.exemptions import TYPES
-from engage.ladders_file import load_ladders
+from engage.contact.exemptions import TYPES
+from engage.contact.ladders_file import load_ladders
+from engage.contact.people_letters import STUDENT_LETTERS
 from engage.messaging import load_messaging
-from engage.people_letters import STUDENT_LETTERS
 from engage.sources import load_sources
 from engage.strict import ConfigurationError, Strict, explain, read_yaml
 from engage.suites import load_suite

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from datetime import date, datetime
 from itertools import groupby
 
-from engage.people import Student
-from engage.recipients import Waiting
+from engage.contact.people import Student
+from engage.contact.recipients import Waiting
 
 _NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 _BANDS = ((300, "well below"), (400, "below"), (600, "around"), (1001, "above"))

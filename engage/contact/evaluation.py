@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from engage import casework, corrections, ladders, notifications, rules
+from engage.contact import casework, corrections, ladders, notifications, rules
 from engage.messaging import load_messaging
 from engage.warehouse import Connection
 

@@ -9,17 +9,18 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from engage import clock, outbox, people, people_letters, recipients
+from engage import clock, outbox
+from engage.contact import people, people_letters, recipients
+from engage.contact.recipients import Waiting
 from engage.messaging import Messaging, load_messaging
 from engage.outbox import Draft
-from engage.recipients import Waiting
 from engage.settings import Settings
 from engage.warehouse import Connection
 
 STUDENT_PAUSE = timedelta(days=7)
 """Between two letters to a student."""
 WRITTEN_TO = "written to already"
-_LOCK = "select pg_advisory_xact_lock(hashtext('engage.bundles:' || %s))"
+_LOCK = "select pg_advisory_xact_lock(hashtext('engage.contact.bundles:' || %s))"
 _TAKE = """
 select action_id from ops.action where action_id = any(%s) and state = 'open' order by action_id for update skip locked
 """

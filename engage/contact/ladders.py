@@ -9,7 +9,7 @@ from typing import get_args
 
 from psycopg.types.json import Jsonb
 
-from engage.ladders_file import STUDENT, Ladders, Residence, load_ladders
+from engage.contact.ladders_file import STUDENT, Ladders, Residence, load_ladders
 from engage.warehouse import Connection
 
 # int_ladder_step is as of this run's data, and knows what began before this transaction.

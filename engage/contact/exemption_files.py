@@ -13,9 +13,9 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Literal
 
-from engage import exemptions
+from engage.contact import exemptions
+from engage.contact.exemptions import Done, Signed, Wish
 from engage.decisions import DecisionError
-from engage.exemptions import Done, Signed, Wish
 from engage.strict import ConfigurationError
 from engage.warehouse import Connection
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from psycopg import sql
 
-from engage.rules_file import Condition, Rule
+from engage.contact.rules_file import Condition, Rule
 
 _SQL: dict[str, str] = {
     # Rows of other kinds do not come before the condition.

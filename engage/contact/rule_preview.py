@@ -10,9 +10,9 @@ from typing import Any
 
 from psycopg.rows import dict_row
 
-from engage import rule_conditions
-from engage.rule_firing import IN_CONTACT_DAYS, fire, published_weeks, statement
-from engage.rules_file import Rule
+from engage.contact import rule_conditions
+from engage.contact.rule_firing import IN_CONTACT_DAYS, fire, published_weeks, statement
+from engage.contact.rules_file import Rule
 from engage.warehouse import Connection
 
 TERM_WEEKS = 12

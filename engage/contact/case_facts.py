@@ -11,8 +11,8 @@ from uuid import UUID
 
 from psycopg.rows import class_row
 
+from engage.contact.open_cases import Asked, Listed
 from engage.messaging import Messaging
-from engage.open_cases import Asked, Listed
 from engage.warehouse import Connection
 
 _ITEMS = """

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from urllib.parse import quote
 
-from engage import people_words as words
+from engage.contact import people_words as words
+from engage.contact.people import Student
+from engage.contact.recipients import Waiting
 from engage.letters import templates
 from engage.messaging import Messaging
-from engage.people import Student
-from engage.recipients import Waiting
 
 STUDENT_LETTERS = ("support_offer",)
 """What a rule may have written to a student."""

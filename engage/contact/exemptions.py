@@ -8,12 +8,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
-from engage import exemption_store as store
+from engage.contact import exemption_store as store
+from engage.contact.exemption_store import Action, Book, Exemption
+from engage.contact.exemption_store import Signed as Signed
+from engage.contact.exemption_store import Wish as Wish
+from engage.contact.exemption_store import today_of as today_of
 from engage.decisions import DecisionError
-from engage.exemption_store import Action, Book, Exemption
-from engage.exemption_store import Signed as Signed
-from engage.exemption_store import Wish as Wish
-from engage.exemption_store import today_of as today_of
 from engage.warehouse import Connection
 
 TYPES = (
