@@ -34,13 +34,14 @@ def compose(
     key: str,
     answers: str | None,
     written_at: datetime,
+    reply_to: str | None,
 ) -> EmailMessage:
     """Return the e-mail as it travels. `answers`: key of the message in whose thread it belongs."""
     mail = EmailMessage()
     mail["From"] = Address(messaging.sender.name, addr_spec=messaging.sender.email)
     mail["To"] = recipient
-    if messaging.reply_to:
-        mail["Reply-To"] = messaging.reply_to
+    if reply_to:
+        mail["Reply-To"] = reply_to
     # The name of a file may hold line breaks, which a header may not.
     mail["Subject"] = " ".join(subject.split())
     mail["Date"] = written_at

@@ -112,7 +112,7 @@ class Messaging(Strict):
     webhooks: list[Webhook] = []
     crm: Crm | None = None
     limits: Limits = Limits()
-    digest_at: values.ClockTime = time(7, 30)
+    digest_at: values.ClockTime = time(8, 30)
     """From when on the digest of a day is written, by the institution's clock; outside quiet hours."""
     quiet_hours: QuietHours = QuietHours()
     roles: dict[RoleName, Address] = {}
@@ -130,6 +130,16 @@ class Messaging(Strict):
         if len(set(quiet.weekdays)) == 7 or quiet.end < quiet.begin <= self.digest_at:
             raise ValueError("quiet_hours: no time is left for the digest")
         return self
+
+    @property
+    def support(self) -> str:
+        """Who answers what staff and students ask of a letter: never the data engineers, where it can be helped."""
+        return self.roles.get("student_support") or self.reply_to or self.sender.email
+
+    @property
+    def told(self) -> list[str]:
+        """The states of messages that count as told: what was previewed does, until messages are really sent."""
+        return ["pending", "sent", *(["previewed"] if self.delivery == "preview" else [])]
 
     @model_validator(mode="after")
     def _can_send(self) -> Self:

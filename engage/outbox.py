@@ -300,4 +300,6 @@ def _email(messaging: Messaging, message: Message) -> Any:
         key=message.message_key,
         answers=message.payload.get("in_reply_to"),
         written_at=message.created_at,
+        # What a student answers is for those who support students.
+        reply_to=messaging.support if message.kind in TO_PEOPLE else messaging.reply_to,
     )

@@ -99,8 +99,8 @@ def all_jobs(manifest: Node, sources: dict[str, Source]) -> list[Any]:
         dg.define_asset_job(
             NOTIFY,
             tonight,
-            description="Evaluate the active rules on what is built, and tell whom it concerns: after an exemption was "
-            "entered, or a rule activated, without waiting for the night.",
+            description="Evaluate the active rules on what is built, and tell whom it concerns: after a rule was "
+            "activated, without waiting for the night.",
         ),
         dg.define_asset_job(
             FRESHNESS,

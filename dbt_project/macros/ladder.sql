@@ -262,8 +262,8 @@ final as (
     select
         student_id,
         ladder_id,
-        ladder_run_id,
-        notification_id,
+        ladder_run_id::text as ladder_run_id,
+        notification_id::text as notification_id,
         started_on,
         step_number,
         step_id,

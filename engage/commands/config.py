@@ -15,7 +15,7 @@ from psycopg.rows import dict_row
 from engage import clock, configuration, messaging, not_students, runtime, warehouse
 from engage.commands.output import json_option, show
 from engage.contact.ladders_file import load_ladders
-from engage.contact.rules_file import load_rules
+from engage.contact.rules_file import check_ladders, load_rules
 from engage.preview import NothingToCompareError, Preview, Row
 from engage.preview import preview as compare
 from engage.scoring import load_scoring, read_scoring
@@ -54,6 +54,7 @@ def check(folder: Path | None) -> None:
     readers: list[Callable[[Path], object]] = [
         *(load_scoring, not_students.load, messaging.load_messaging, load_ladders, load_sources),
         lambda folder: load_rules(folder, settings.expectations),
+        lambda folder: check_ladders(folder, settings.expectations),
     ]
     files = sorted((folder / "sources").glob("*.yaml"))
     asked = [*((read, folder) for read in readers), *((load_source, path) for path in files)]

@@ -30,7 +30,7 @@ select exists (
     select from ops.action as a inner join ops.outbox as o using (message_id)
     where
         a.student_id = %s and a.target = 'student' and a.kind <> 'correction'
-        and o.created_at > %s and o.state not in ('suppressed', 'failed')
+        and o.created_at > %s and o.state = any(%s)
 )
 """
 _MESSAGES = """
@@ -158,7 +158,7 @@ def _write(connection: Connection, bundle: _Bundle, frame: people_letters.Frame,
     if not told:
         return False
     if bundle.kind == "student":
-        row = connection.execute(_WRITTEN_TO, [student_id, now - STUDENT_PAUSE]).fetchone()
+        row = connection.execute(_WRITTEN_TO, [student_id, now - STUDENT_PAUSE, frame.messaging.told]).fetchone()
         if row == (True,):
             # A step of a ladder is waited for.
             recipients.suppress(connection, [one.action_id for one in told if one.kind == "email_student"], WRITTEN_TO)

@@ -106,7 +106,7 @@ class Facts:
         self.waiting = connection.cursor(row_factory=class_row(Item)).execute(_WAITING, [unsent]).fetchall()
         zone, self.today = cast(tuple[str, date], connection.execute(_CLOCK, [now]).fetchone())
         # While nothing is sent, what was previewed stands for it.
-        states = ["pending", "sent", *(["previewed"] if messaging.delivery == "preview" else [])]
+        states = messaging.told
         students = sorted({item.student_id for item in [*self.waiting, *new]})
         given: dict[str, object] = {"students": students, "unsent": unsent, "states": states, "zone": zone}
         self.listed: dict[str, list[Listed]] = {}

@@ -27,7 +27,10 @@ judged as (
     select
         asked.*,
         ladders.stop_when,
-        case when students.campus_residence is null then ladders.off_campus else ladders.on_campus end as steps,
+        case
+            when coalesce(lower(students.campus_residence) = any(%(off_campus)s), true) then ladders.off_campus
+            else ladders.on_campus
+        end as steps,
         case
             when ladders.id is null then 'there is no such ladder'
             when notifications.status is distinct from 'raised' then 'the notification no longer holds'
@@ -46,7 +49,7 @@ judged as (
                 where begun.student_id = asked.student_id and begun.ladder_id = asked.target
                     and not exists (
                         select from intermediate.int_ladder_step as ended
-                        where ended.ladder_run_id = begun.ladder_run_id and ended.run_status <> 'running'
+                        where ended.ladder_run_id = begun.ladder_run_id::text and ended.run_status <> 'running'
                     )
             ) then 'this ladder is running for the student'
         end as why
@@ -90,17 +93,17 @@ insert into ops.action (
 select
     'step:' || step.ladder_run_id || ':' || step.step_number,
     case step.who when %(student)s then 'email_student' else 'contact_step' end,
-    step.student_id, step.notification_id, notifications.rule_id, notifications.rule_version, step.who,
-    step.ladder_run_id, step.step_number,
+    step.student_id, notifications.notification_id, notifications.rule_id, notifications.rule_version, step.who,
+    step.ladder_run_id::bigint, step.step_number,
     jsonb_strip_nulls(jsonb_build_object(
         'ladder', step.ladder_id, 'step', step.step_id, 'title', step.title, 'channel', step.channel,
         'due_date', step.due_date, 'policy', step.policy
     )),
     %(now)s
 from marts.contact_step as step
-inner join ops.notification as notifications using (notification_id)
+inner join ops.notification as notifications on notifications.notification_id = step.notification_id::bigint
 where step.is_due_today
-order by step.due_date, step.ladder_run_id
+order by step.due_date, step.ladder_run_id::bigint
 on conflict (action_key) do nothing
 """
 
@@ -116,6 +119,7 @@ def start(connection: Connection, config: Path, now: datetime) -> int:
         "ladders": Jsonb(_content(ladders)),
         "answered": [outcome.lower() for outcome in ladders.answered_outcomes],
         "in_vacations": ladders.in_vacations,
+        "off_campus": [residence.lower() for residence in ladders.off_campus],
     }
     return sum(state == "done" for (state,) in connection.execute(_START, given))
 

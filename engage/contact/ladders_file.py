@@ -31,7 +31,7 @@ class Step(Strict):
     wait_days: int = Field(default=1, ge=1, le=60)
     """Working days after this contact until the next step is due."""
     where: Residence | None = None
-    """Only for students who live there; who is in no hall of residence is off campus. None: for all."""
+    """Only for students who live there, see `off_campus`. None: for all."""
     policy: values.Filled | None = None
     """What the emergency contact policy says. It is the last step."""
 
@@ -72,6 +72,8 @@ class Ladders(Strict):
 
     answered_outcomes: list[values.Filled] = ["reached"]
     """Outcomes of contacts, as the CRM writes them, that mean that the student answered."""
+    off_campus: list[values.Filled] = ["off_campus"]
+    """What the list of enrolments has as residence of who lives off campus; who has none there does, too."""
     in_vacations: bool = False
     """Whether steps are due in vacations, too. On weekends and closures none ever is."""
     ladders: list[Ladder] = []

@@ -18,6 +18,7 @@ STUDENT_LETTERS = ("support_offer",)
 """What a rule may have written to a student."""
 _KINDS = ("no_digital_activity", "low_activity", "score")
 _LAST = 1_000_000
+_AVERAGE = 500
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ def to_staff(told: Sequence[Waiting], frame: Frame) -> PersonalLetter:
         "heading": " and ".join(said),
         "today": words.weekday(frame.local.date()),
         "cards": cards,
-        "asks": _asks(frame.messaging),
+        "asks": frame.messaging.support,
     }
     return _render("people", f"{context['heading']}, {context['today']}", context)
 
@@ -68,8 +69,8 @@ def to_student(told: Waiting, frame: Frame) -> PersonalLetter:
         "is_correction": told.kind == "correction",
         "seen": _seen(told),
         "told_on": words.day(told.told_at.astimezone(frame.local.tzinfo)) if told.told_at else None,
-        "help_from": _asks(frame.messaging),
-        "asks": _asks(frame.messaging),
+        "help_from": frame.messaging.support,
+        "asks": frame.messaging.support,
     }
     subject = "Please disregard our last message" if told.kind == "correction" else "How are your studies going?"
     return _render("student", subject, context)
@@ -145,12 +146,10 @@ def _seen(told: Waiting) -> str:
             little = "hardly any activity of yours, online or in class"
         first, last = (date.fromisoformat(evidence[end]) for end in ("from", "to"))
         return f"from {words.span(first, last)} our systems recorded {little}"
-    return "in the last weeks our systems recorded less of you than of most students on programmes like yours"
-
-
-def _asks(messaging: Messaging) -> str:
-    """Return the address for questions."""
-    return messaging.roles.get("student_support") or messaging.reply_to or messaging.sender.email
+    # A fall may begin high above the others.
+    if int(evidence.get("score") or 0) < _AVERAGE:
+        return "in the last weeks our systems recorded less of you than of most students on programmes like yours"
+    return "in the last weeks our systems recorded less of you than some weeks before"
 
 
 def _render(name: str, subject: str, context: dict[str, object]) -> PersonalLetter:

@@ -11,7 +11,7 @@ from engage.contact.people import Student
 from engage.contact.recipients import Waiting
 
 _NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
-_BANDS = ((300, "well below"), (400, "below"), (600, "around"), (1001, "above"))
+_BANDS = ((350, "well below"), (450, "below"), (550, "around"), (1001, "above"))
 _GROUPS = {
     "programme_year": "students of the same programme and year",
     "programme": "students of the same programme",

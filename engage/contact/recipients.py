@@ -23,7 +23,7 @@ _TOLD = """
 told as materialized (
     select
         a.action_id,
-        max(coalesce(o.sent_at, o.created_at)) filter (where o.state in ('pending', 'sent', 'previewed')) as at,
+        max(coalesce(o.sent_at, o.created_at)) filter (where o.state = any(%(told)s)) as at,
         bool_or(o.state = 'pending') as is_under_way
     from ops.action as a
     cross join jsonb_array_elements_text(a.content -> 'of') as of (message_id)
@@ -40,7 +40,7 @@ judged as (
         case
             when n.status <> 'raised' then 'the notification was withdrawn'
             when s.status is distinct from 'active' then 'the student is not active any more'
-            when a.created_at < %(oldest)s then 'too old to be told'
+            when a.created_at < %(oldest)s then 'too old to tell'
         end as why
     from ops.action as a
     left join ops.notification as n using (notification_id)
@@ -207,11 +207,11 @@ def waiting(connection: Connection, messaging: Messaging, now: datetime, local: 
     with connection.transaction():
         # What was written a moment ago is in no statistics.
         connection.execute("analyze ops.action")
-        connection.execute(_DROP, {"oldest": now - TOO_OLD, "correctable": correctable})
+        connection.execute(_DROP, {"oldest": now - TOO_OLD, "correctable": correctable, "told": messaging.told})
         connection.execute(_LINKS, {"today": local.date()})
         connection.execute("analyze links")
         connection.execute(_FAN_OUT)
-        given = {"roles": Jsonb(messaging.roles), "address": _ADDRESS}
+        given = {"roles": Jsonb(messaging.roles), "address": _ADDRESS, "told": messaging.told}
         every = connection.cursor(row_factory=class_row(Waiting)).execute(_WAITING, given).fetchall()
         corrected = {str(one.address).lower() for one in every if one.kind == "correction" and one.is_immediate}
         # What holds now may stand in a correction that goes at once.

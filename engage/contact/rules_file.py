@@ -14,7 +14,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, ValidationError, model_
 
 from engage import source_values as values
 from engage.contact.exemptions import TYPES
-from engage.contact.ladders_file import load_ladders
+from engage.contact.ladders_file import STUDENT, load_ladders
 from engage.contact.people_letters import STUDENT_LETTERS
 from engage.messaging import load_messaging
 from engage.sources import load_sources
@@ -219,6 +219,7 @@ def read_rules(path: Path, config: Path, expectations: Path) -> list[Rule]:
         for number, action in enumerate(rule.actions)
     ]
     if any(action.start for _, action in actions):
+        check_ladders(config, expectations)
         ladders = [ladder.id for ladder in load_ladders(config).ladders]
         for where, action in actions:
             if action.start and action.start not in ladders:
@@ -231,6 +232,18 @@ def read_rules(path: Path, config: Path, expectations: Path) -> list[Rule]:
                     f"{where}.notify: nobody has the role {action.notify}; there are {', '.join(roles)}"
                 )
     return rules
+
+
+def check_ladders(config: Path, expectations: Path) -> None:
+    """Raise ConfigurationError for a step whose `who` is nobody's role."""
+    roles = _roles(config, expectations)
+    for n, ladder in enumerate(load_ladders(config).ladders):
+        for m, step in enumerate(ladder.steps):
+            if roles and step.who not in (*roles, STUDENT):
+                raise ConfigurationError(
+                    f"{config / 'ladders.yaml'}: ladders.{n}.steps.{m}.who: nobody has the role {step.who}; "
+                    f"there are {', '.join(roles)}, {STUDENT}"
+                )
 
 
 def _roles(config: Path, expectations: Path) -> list[str]:

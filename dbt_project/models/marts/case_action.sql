@@ -64,9 +64,9 @@ found as (
 
 final as (
     select
-        asked.case_action_id,
-        asked.action_id,
-        asked.notification_id,
+        asked.case_action_id::text as case_action_id,
+        asked.action_id::text as action_id,
+        asked.notification_id::text as notification_id,
         asked.rule_id,
         asked.student_id,
         asked.case_kind,

@@ -19,7 +19,13 @@ cases as (select * from {{ ref('int_case') }}),
 
 contacts as (select * from {{ ref('int_contact') }}),
 
+ladder_steps as (select * from {{ ref('int_ladder_step') }}),
+
 notifications as (select * from {{ source('ops', 'notification') }}),
+
+case_actions as (select * from {{ source('ops', 'case_action') }}),
+
+messages as (select * from {{ source('ops', 'outbox') }}),
 
 parameters as (
     select
@@ -37,10 +43,30 @@ low as materialized (
 ),
 
 open_cases as (
-    select distinct cases.student_id
+    select cases.student_id
     from cases
     cross join parameters
     where cases.opened_at <= parameters.as_of and coalesce(cases.closed_at > parameters.as_of, true)
+    union
+    -- the CRM was asked for one, and no list shows it yet
+    select case_actions.student_id
+    from case_actions
+    inner join messages on case_actions.message_id = messages.message_id
+    cross join parameters
+    where
+        case_actions.action = 'open'
+        and messages.state in ('pending', 'sent')
+        and case_actions.created_at > parameters.as_of - interval '30 days'
+        and not exists (
+            select from cases
+            where cases.student_id = case_actions.student_id and cases.opened_at >= case_actions.created_at
+        )
+),
+
+on_ladders as (
+    select distinct student_id
+    from ladder_steps
+    where run_status = 'running'
 ),
 
 last_contacts as (
@@ -103,6 +129,7 @@ listed as (
         raised.last_notification_date,
         silent.silent_from,
         silent.silent_until,
+        on_ladders.student_id is not null as is_on_ladder,
         parameters.attention_below,
         parameters.concern_below,
         case
@@ -120,6 +147,7 @@ listed as (
     left join last_contacts on low.student_id = last_contacts.student_id
     left join raised on low.student_id = raised.student_id
     left join silent on low.student_id = silent.student_id
+    left join on_ladders on low.student_id = on_ladders.student_id
     where
         students.status = 'active'
         and not low.cohort_event
@@ -154,8 +182,9 @@ final as (
             case days_since_contact
                 when 1 then 'last contact yesterday'
                 when 0 then 'last contact today'
-                else coalesce('last contact ' || days_since_contact || ' days ago', 'never contacted')
-            end
+                else coalesce('last contact ' || days_since_contact || ' days ago', 'no contact on record')
+            end,
+            case when is_on_ladder then 'a ladder of contacts is under way' end
         ) as why,
         week_start,
         score,

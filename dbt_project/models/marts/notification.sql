@@ -20,7 +20,7 @@ told as (
 
 final as (
     select
-        notifications.notification_id,
+        notifications.notification_id::text as notification_id,
         notifications.student_id,
         notifications.rule_id,
         notifications.rule_version,

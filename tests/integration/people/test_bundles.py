@@ -124,7 +124,7 @@ def test_nobody_is_told_of_who_has_left_or_of_what_is_withdrawn_or_old(office: O
         ("suppressed", "the student is not active any more"),
         ("suppressed", "the student is not active any more"),
         ("suppressed", "the notification was withdrawn"),
-        ("suppressed", "too old to be told"),
+        ("suppressed", "too old to tell"),
     ]
 
 
