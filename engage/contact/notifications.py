@@ -8,6 +8,7 @@ from datetime import datetime
 
 from engage.warehouse import Connection
 
+# One table of dbt's says which days were judged and what was found: of two a killed run might have made one only.
 _FOUND = """
 create temporary table found on commit drop as
 select
@@ -34,6 +35,7 @@ cross join lateral (
             ) as by_source
         ) as missing_said
 ) as words
+where student_id is not null
 """
 # What was too old for a hold when it was noticed, in a backfill of which more may come.
 _NEVER_HELD = """(
@@ -79,7 +81,7 @@ where
     and (
         known.notification_id in (select notification_id from intermediate.int_inactivity_withdrawn)
         or (
-            known.trigger_date > (select min(day) from intermediate.int_inactivity_day)
+            known.trigger_date > (select min(day) from intermediate.int_inactivity)
             and not exists (
                 select from found
                 where (found.kind, found.student_id, found.trigger_date)
@@ -99,11 +101,11 @@ where
 """
 _FORGET = """
 delete from ops.built_day
-where mart = 'int_inactivity' and day >= (select min(day) from intermediate.int_inactivity_day)
+where mart = 'int_inactivity' and day >= (select min(day) from intermediate.int_inactivity)
 """
 _REMEMBER = """
 insert into ops.built_day (mart, source_id, day, state)
-select 'int_inactivity', '', day, state from intermediate.int_inactivity_day
+select distinct 'int_inactivity', '', day, state from intermediate.int_inactivity
 """
 
 

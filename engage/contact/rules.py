@@ -110,7 +110,8 @@ select
     f.last_contact_date
 from ops.notification as n
 inner join days using (trigger_date)
-left join intermediate.int_inactivity_fact as f on f.student_id = n.student_id and f.on_date = n.trigger_date
+-- whose facts a killed run did not come to is asked when they are there
+inner join intermediate.int_inactivity_fact as f on f.student_id = n.student_id and f.on_date = n.trigger_date
 left join ({scores}) as w on w.student_id = n.student_id and w.week_start = days.week_start
 where n.kind <> 'score' and n.status = 'raised'
 on conflict (notification_id) do nothing

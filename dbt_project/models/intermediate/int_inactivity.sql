@@ -235,10 +235,11 @@ nothing as (
     group by gaps.kind, gaps.day
 ),
 
-final as (
+found as (
     select
         triggered.kind,
         triggered.student_id,
+        triggered.day,
         triggered.day + 1 as trigger_date,
         gaps.missing is null as is_complete,
         jsonb_build_object(
@@ -256,6 +257,20 @@ final as (
     inner join nothing on triggered.kind = nothing.kind and triggered.day = nothing.day
     left join counts
         on triggered.kind = counts.kind and triggered.student_id = counts.student_id and triggered.day = counts.day
+),
+
+-- a row for every day judged, also where nobody triggered: who reads this knows of which days it speaks
+final as (
+    select
+        days.day,
+        days.state,
+        found.kind,
+        found.student_id,
+        found.trigger_date,
+        found.is_complete,
+        found.evidence
+    from days
+    left join found on days.day = found.day
 )
 
 select * from final

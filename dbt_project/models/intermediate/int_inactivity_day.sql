@@ -13,6 +13,8 @@ versions as (select * from {{ source('ops', 'day_version') }}),
 
 sources as (select * from {{ source('ops', 'source') }}),
 
+parameters as (select * from {{ source('ops', 'scoring_parameter') }}),
+
 calendar as (select * from {{ ref('stg_feeds__term_calendar') }}),
 
 built as (
@@ -69,27 +71,48 @@ calendar_days as (
     group by days.day
 ),
 
+-- of the last weeks also who was away as the registry says by now: it may tell late, and take back what it told
+{{ away_days(
+    "select (min(as_of) at time zone min(time_zone))::date - 2 * min(hold_days) from " ~ source('ops', 'scoring_parameter'),
+    'select max(day) from evidence'
+) }},
+
+away_states as (
+    select
+        day,
+        md5(string_agg(student_id, ' ' order by student_id)) as state
+    from away_days
+    group by day
+),
+
 states as (
     select
         evidence_days.day,
-        md5(concat_ws('; ', evidence_days.state, version_days.state, roster_days.state, calendar_days.state)) as state
+        evidence_days.day
+        >= (parameters.as_of at time zone parameters.time_zone)::date - 2 * parameters.hold_days as is_recent,
+        md5(concat_ws('; ', evidence_days.state, version_days.state, roster_days.state, calendar_days.state)) as state,
+        coalesce(away_states.state, '') as away_state
     from evidence_days
+    cross join parameters
     inner join roster_days on evidence_days.day = roster_days.day
     left join version_days on evidence_days.day = version_days.day
     left join calendar_days on evidence_days.day = calendar_days.day
+    left join away_states on evidence_days.day = away_states.day
 ),
 
 changed as (
     select min(states.day) as first_day
     from states
     left join built on states.day = built.day
-    where states.state is distinct from built.state
+    where
+        states.state is distinct from split_part(built.state, ' ', 1)
+        or (states.is_recent and states.away_state is distinct from split_part(built.state, ' ', 2))
 ),
 
 final as (
     select
         states.day,
-        states.state
+        states.state || ' ' || states.away_state as state
     from states
     inner join changed on states.day >= changed.first_day
 )

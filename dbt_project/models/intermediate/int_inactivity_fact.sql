@@ -9,6 +9,7 @@ asked as materialized (
         student_id,
         trigger_date as on_date
     from triggered
+    where student_id is not null
 ),
 
 {{ known_of('asked') }},

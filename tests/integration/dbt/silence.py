@@ -51,8 +51,11 @@ class Judge:
     hold_days: int = 14
     rows: dict[tuple[str, date], frozenset[tuple[str, int]]] = field(default_factory=dict, repr=False)
 
-    def evaluate(self, history: History, today: date) -> list[int]:
-        """Judge what is known on the morning of `today`; return the notifications that were superseded."""
+    def evaluate(self, history: History, today: date, killed_after: str | None = None) -> list[int]:
+        """Judge what is known on the morning of `today`; return the notifications that were superseded.
+
+        `killed_after`: the last model that dbt made before it was killed.
+        """
         now = datetime.combine(today, time(6), ZONE)
         self._put(history, now)
         for name in BEFORE:
@@ -60,6 +63,8 @@ class Judge:
         self.connection.execute(WINDOWS)
         for name in AFTER:
             self._run(name)
+            if name == killed_after:
+                break
         return notifications.sync(self.connection, now).superseded
 
     def found(self) -> dict[str, dict[Trigger, Gaps]]:

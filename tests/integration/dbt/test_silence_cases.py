@@ -179,6 +179,19 @@ def test_a_registry_that_tells_late_of_a_placement_withdraws_what_was_raised(jud
     after = replace(before, enrolments=before.enrolments + told_late)
     assert len(judge.evaluate(after, march(12))) == 1
     assert judge.dates("superseded") == {"a": [march(8)]}
+    taken_back = [replace(e, as_of=march(12)) for e in before.enrolments]
+    judge.evaluate(replace(before, enrolments=after.enrolments + taken_back), march(13))
+    assert judge.dates() == {"a": [march(8)]}
+
+
+def test_a_run_that_was_killed_between_two_models_withdraws_nothing_and_forgets_no_day(judge: Judge) -> None:
+    before = university({"a": (march(1), march(20)), "b": (march(3), march(20))}, march(10))
+    judge.evaluate(before, march(8))
+    assert judge.dates() == {"a": [march(8)]}
+    judge.evaluate(before, march(11), killed_after="int_inactivity_day")
+    assert judge.dates() == {"a": [march(8)]}
+    judge.evaluate(before, march(11))
+    assert judge.dates() == {"a": [march(8)], "b": [march(10)]}
 
 
 def test_days_on_which_no_digital_source_was_enabled_are_no_silence(judge: Judge) -> None:

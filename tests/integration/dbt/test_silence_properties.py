@@ -53,7 +53,7 @@ def made_up(chance: random.Random) -> History:
         study = {"programme_code": chance.choice(["P1", "P1", "P2", None]), "cohort": chance.choice(["2025", "2026"])}
         away: list[Enrolment] = []
         for as_of in LISTS:
-            # A list may tell late that somebody was away, and none takes it back: what was withdrawn stays so.
+            # A list may tell late that somebody was away.
             away = [replace(e, as_of=as_of) for e in away if (e.status_from or as_of) < as_of]
             if chance.random() < 0.25:
                 start = chance.choice(DAYS)
