@@ -19,6 +19,9 @@ OULAD_PROFILE = {"ENGAGE_CONFIG": str(CHECKOUT / "config" / "profiles" / "oulad"
 WHEN = {"published_at", "data_as_of", "judged_at", "freshness", "last_delivery_at", "last_event_at", "quality_score"}
 WHEN |= {"notification_id", "noticed_at", "raised_at", "resolved_at", "reason"}
 """Columns that say when something was made, or what was thought of it at the time; replays of other orders differ."""
+# How long a source is watched before its first delivery, and what was held or taken back on the way to what stands,
+# depends on the times that are played.
+ONLY = {"source_health": "where covered", "notification": "where status = 'raised'"}
 
 
 def environment(home: Path, **extra: str) -> dict[str, str]:
@@ -53,9 +56,7 @@ def marts(
             columns.setdefault(str(table), []).append(f'"{column}"')
     return {
         table: connection.execute(
-            # How long a source is watched before its first delivery depends on the times that are played.
-            f"select {', '.join(names)} from marts.{table}{' where covered' * (table == 'source_health')}"
-            f" order by {', '.join(names)}"
+            f"select {', '.join(names)} from marts.{table} {ONLY.get(table, '')} order by {', '.join(names)}"
         ).fetchall()
         for table, names in columns.items()
     }
