@@ -19,7 +19,7 @@ comment on column ops.scoring_parameter.hold_days is 'A notification held for lo
 
 EXEMPTIONS = """
 alter table ops.exemption
-    add column created_at timestamptz not null default now(),
+    add column created_at timestamptz,
     add column created_by text,
     add column deleted_at timestamptz;
 comment on column ops.exemption.deleted_at is 'Of one that had not begun: it never exempts. One that had begun ends earlier instead.';
@@ -38,6 +38,16 @@ create table ops.exemption_change (
 );
 create index on ops.exemption_change (exemption_id);
 comment on table ops.exemption_change is 'Who made an exemption what it then was, and when; a row for each change, the first one, too.';
+
+-- An exemption begins the day after it was made: those who are exempt stay so.
+update ops.exemption set created_at = least((starts_on - 2)::timestamptz, now()), created_by = 'before 0007';
+insert into ops.exemption_change (exemption_id, action, exemption_type, starts_on, ends_on, changed_at, changed_by)
+select exemption_id, 'add', exemption_type, starts_on, ends_on, created_at, 'not recorded'
+from ops.exemption
+order by exemption_id;
+alter table ops.exemption
+    alter column created_at set not null,
+    alter column created_at set default now();
 """
 
 NOTIFICATIONS = """
