@@ -53,10 +53,13 @@ where
         select from ops.action as c
         where
             c.notification_id = a.notification_id and c.kind = 'correction' and c.target = lower(o.recipient)
-            and c.content -> 'of' @> to_jsonb(o.message_id)
+            and c.content -> 'of' @> to_jsonb(o.message_id) and c.state <> 'suppressed'
     )
 group by a.student_id, a.notification_id, lower(o.recipient)
-on conflict (action_key) do nothing
+-- suppressed because it was raised again, and gone once more
+on conflict (action_key) do update set
+    state = 'open', why = null, content = excluded.content, created_at = excluded.created_at
+where ops.action.state = 'suppressed'
 """  # noqa: S608
 # Corrected data may be corrected back: what was withdrawn is raised again under the same number.
 _AGAIN = f"""
@@ -87,6 +90,21 @@ where
     and n.raised_at > c.created_at
 on conflict (action_key) do nothing
 """  # noqa: S608
+# What the CRM was told to withdraw is asked of it anew, also what it may not have taken: its number is used up.
+_CASE_AGAIN = """
+insert into ops.action (
+    action_key, kind, student_id, notification_id, rule_id, rule_version, target, content, created_at
+)
+select
+    'again:' || w.action_id || ':' || a.action_id, 'case', a.student_id, a.notification_id, a.rule_id, a.rule_version,
+    a.target, a.content, %(now)s
+from ops.notification as n
+inner join ops.action as a on a.notification_id = n.notification_id and a.kind = 'case'
+inner join ops.case_action as ca on ca.action_id = a.action_id
+inner join ops.action as w on w.action_key = 'withdrawal:' || ca.case_action_id
+where n.status = 'raised' and n.raised_at > w.created_at
+on conflict (action_key) do nothing
+"""
 
 
 def write(connection: Connection, superseded: Sequence[int], now: datetime) -> int:
@@ -94,10 +112,11 @@ def write(connection: Connection, superseded: Sequence[int], now: datetime) -> i
 
     What waits in the outbox and was never tried is rewritten without the student by the next bundles.write, or not sent
     at all. What was tried once may have arrived: it is sent, and corrected afterwards. What is raised again is told
-    again. Repeatable; does not commit.
+    again, and its cases are asked for again: casework.decide follows. Repeatable; does not commit.
     """
     given = {"gone": list(superseded), "now": now}
     connection.execute(_AGAIN, given)
+    connection.execute(_CASE_AGAIN, given)
     connection.execute(_OPEN, given)
     told = [int(str(message_id)) for (message_id,) in connection.execute(_TOLD, given).fetchall()]
     back = outbox.take_back(connection, told, "told of what does not hold; written anew without it")

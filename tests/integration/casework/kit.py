@@ -18,7 +18,7 @@ from typing import Any, Self
 from psycopg.types.json import Jsonb
 
 from engage import outbox
-from engage.contact import casework
+from engage.contact import casework, corrections
 from engage.messaging import Messaging
 from engage.warehouse import Connection
 
@@ -244,6 +244,16 @@ class Office:
             "update ops.notification set status = 'superseded' where notification_id = %s", [notification]
         )
         casework.withdraw(self.connection, notification, self.now)
+        self.connection.commit()
+
+    def raise_again(self, notification: int) -> None:
+        """The data that withdrew it is withdrawn itself."""
+        self.later(minutes=1)
+        self.connection.execute(
+            "update ops.notification set status = 'raised', raised_at = %s where notification_id = %s",
+            [self.now, notification],
+        )
+        corrections.write(self.connection, [], self.now)
         self.connection.commit()
 
     def send(self) -> dict[str, int]:

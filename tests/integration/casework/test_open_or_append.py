@@ -19,7 +19,7 @@ EVENTS = st.one_of(
     st.tuples(st.just("send"), st.sampled_from(["taken", "taken", "lost", "away", "refused", "broken"])),
     st.sampled_from([("evaluate", "newest list"), ("evaluate", "old list"), ("retry",)]),
     st.sampled_from([("close",), ("close",), ("person opens",)]),
-    st.tuples(st.just("withdraw"), st.integers(0, 3)),
+    st.tuples(st.sampled_from(["withdraw", "withdraw", "raise again"]), st.integers(0, 3)),
 )
 STUDENTS = count(1)
 
@@ -33,6 +33,7 @@ def test_never_two_open_cases_and_nothing_lost(
     office.enrol(student)
     asked: list[int] = []
     withdrawn: set[int] = set()
+    again: set[int] = set()
 
     def cases() -> list[Case]:
         return [case for case in crm.cases if case.student_id == student]
@@ -68,6 +69,12 @@ def test_never_two_open_cases_and_nothing_lost(
         elif event == "withdraw" and rest[0] < len(asked) and asked[rest[0]] not in withdrawn:
             office.withdraw(asked[rest[0]])
             withdrawn.add(asked[rest[0]])
+        elif event == "raise again" and rest[0] < len(asked) and asked[rest[0]] in withdrawn:
+            office.raise_again(asked[rest[0]])
+            withdrawn.remove(asked[rest[0]])
+            again.add(asked[rest[0]])
+            # In one transaction with it.
+            office.decide()
         elif event == "retry":
             office.retry(
                 [number for (number, who) in office.rows("ca.case_action_id, ca.student_id") if who == student]
@@ -82,8 +89,10 @@ def test_never_two_open_cases_and_nothing_lost(
     entries = [(entry["notification_id"], entry["action"]) for case in cases() for entry in case.entries]
     for notification in asked:
         told = [action for number, action in entries if number == notification and action != "withdraw"]
-        assert len(told) == 1 if notification not in withdrawn else len(told) <= 1
-        assert entries.count((notification, "withdraw")) == (len(told) if notification in withdrawn else 0)
+        if notification not in again:
+            assert len(told) == 1 if notification not in withdrawn else len(told) <= 1
+        taken_back = entries.count((notification, "withdraw"))
+        assert len(told) - taken_back == (0 if notification in withdrawn else 1)
 
 
 def follows_the_list(connection: Connection, student: str, still_open: Case | None) -> None:
@@ -183,6 +192,30 @@ def test_a_case_is_told_when_its_ground_has_gone_and_nobody_else_is(office: Offi
         ("s1", "sent", "done"),
         ("s2", "suppressed", "suppressed"),
     ]
+
+
+def test_a_case_that_was_withdrawn_is_asked_for_again_when_it_holds_after_all(office: Office, crm: Crm) -> None:
+    office.enrol("s1", "s2")
+    told, waiting = office.ask("s1"), office.ask("s2")
+    office.decide()
+    crm.refuses = lambda data: 500 if data["student_id"] == "s2" else None
+    office.send()
+    for _ in range(2):
+        office.withdraw(told)
+        office.withdraw(waiting)
+        for _ in range(2):
+            office.raise_again(told)
+            office.raise_again(waiting)
+        assert office.decide() == {"append": 1, "open": 1}
+        assert office.decide() == {}
+        office.send()
+    crm.refuses = lambda data: None
+    office.later(hours=1)
+    office.send()
+
+    first, second = crm.cases
+    assert [entry["action"] for entry in first.entries] == ["open", "withdraw", "append", "withdraw", "append"]
+    assert [entry["action"] for entry in second.entries] == ["open"]
 
 
 def test_one_who_left_before_the_crm_could_be_told_is_not_told_of(office: Office, crm: Crm) -> None:

@@ -206,6 +206,28 @@ def test_what_holds_after_all_is_told_again(office: Office, mail_server: MailSer
     assert set(mail_server.recipients) == {TUTOR}
 
 
+def test_what_came_back_before_it_was_corrected_and_is_gone_again_is_corrected(
+    office: Office, mail_server: MailServer
+) -> None:
+    office.student("s1")
+    wrong = office.tell("s1", is_immediate=True)
+    office.deliver()
+    for _ in range(2):
+        office.later(minutes=5)
+        office.supersede(wrong)
+        office.later(minutes=5)
+        office.execute("update ops.notification set status = 'raised', raised_at = %s", [office.now])
+        corrections.write(office.connection, [], office.now)
+        office.connection.commit()
+        assert office.deliver() == {}
+
+    office.later(minutes=5)
+    assert office.supersede(wrong) == 1
+    assert office.deliver() == {"correction": 1}
+    assert corrections.write(office.connection, [wrong], office.now) == 0
+    assert [mail["Subject"] for mail in mail_server.taken][1:] == ["1 correction, Tue 10 March"]
+
+
 def test_a_message_that_is_being_sent_is_waited_for(office: Office) -> None:
     office.student("s1")
     wrong = office.tell("s1")
