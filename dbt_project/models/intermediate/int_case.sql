@@ -1,4 +1,6 @@
-{{ config(tags=['daily', 'weekly'], indexes=[{'columns': ['student_id']}]) }}
+{{ config(tags=['daily', 'weekly'], unlogged=false, indexes=[{'columns': ['student_id']}]) }}
+
+-- Read between runs, which do not make it anew: it must survive a crash of Postgres.
 
 with
 

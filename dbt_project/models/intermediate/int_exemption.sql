@@ -1,4 +1,6 @@
-{{ config(tags=['daily']) }}
+{{ config(tags=['daily'], unlogged=false) }}
+
+-- Read between runs, which do not make it anew: it must survive a crash of Postgres.
 
 with
 

@@ -294,3 +294,10 @@ def wait_for_lock(url: str, table: str, runner: subprocess.Popen[bytes]) -> None
             assert runner.poll() is None, "dbt ended before it came to the lock"
             assert time.monotonic() < deadline, "dbt never came to the lock"
             time.sleep(0.02)
+
+
+def test_what_is_read_between_runs_survives_a_crash_of_postgres(project: Project, url: str) -> None:
+    names = ["int_case", "int_contact", "int_exemption", "int_ladder_step"]
+    with connect(url) as connection:
+        query = "select relname, relpersistence from pg_class where relname = any(%s) order by relname"
+        assert connection.execute(query, [names]).fetchall() == [(name, "p") for name in names]
