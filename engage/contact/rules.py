@@ -203,6 +203,8 @@ def evaluate(connection: Connection, now: datetime) -> Evaluated:
         if rule.kind is None:
             # A week belongs to the Monday after.
             weeks = {week: there for week, there in published.items() if week + timedelta(7) >= one.effective_from}
+            # Weeks from before it was activated anew are watched as those of a rule out of force.
+            evaluated[one.rule_id, one.rule_version] = {week: seen[week] for week in seen.keys() - weeks.keys()}
             _ask(connection, rule, weeks, seen, now, done)
         _act(connection, rule, one.effective_from, now, done)
     # What is not in force any more raises nothing, and yet is withdrawn where its ground is gone.

@@ -312,6 +312,20 @@ def test_a_rule_out_of_force_raises_nothing_and_is_withdrawn_yet(warehouse: Conn
     assert rules.evaluate(warehouse, monday_after(WEEKS[0])) == rules.Evaluated()
 
 
+def test_a_rule_that_was_activated_anew_from_a_later_day_is_yet_withdrawn_of_the_weeks_before(
+    warehouse: Connection,
+) -> None:
+    activate(warehouse, rule({"score_below": 350}))
+    put(warehouse, [Fact("S1", WEEKS[0], score=1), Fact("S1", WEEKS[1], score=400)])
+    rules.evaluate(warehouse, monday_after(WEEKS[1]))
+    rule_activation.deactivate(warehouse, "r", "me", "enough", WEEKS[1], monday_after(WEEKS[1]))
+    activate(warehouse, rule({"score_below": 350}), WEEKS[2], monday_after(WEEKS[1], 9))
+    put(warehouse, [Fact("S1", WEEKS[0], score=400), Fact("S2", WEEKS[0], score=1)], revision=1)
+    assert len(rules.evaluate(warehouse, monday_after(WEEKS[1], 10)).superseded) == 1
+    assert ledger(warehouse) == {("S1", WEEKS[0]): "superseded"}
+    assert rules.evaluate(warehouse, monday_after(WEEKS[1], 10)) == rules.Evaluated()
+
+
 def test_a_changed_rule_leaves_what_was_raised_and_decides_anew(warehouse: Connection) -> None:
     activate(warehouse, rule({"score_below": 350}))
     put(warehouse, [Fact("S1", WEEKS[0], score=1), Fact("S2", WEEKS[0], score=340)])
