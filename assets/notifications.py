@@ -63,7 +63,10 @@ _UNSAID = """
 select
     why, count(*) as actions,
     count(*) filter (where why like 'no %% is known' and created_at > %(now)s - interval '14 days') as nobody_lately
-from ops.action where state = 'suppressed' group by why order by count(*) desc
+from ops.action
+-- what waits for somebody to be known is unsaid, too
+where state = 'suppressed' or (state = 'open' and why is not null)
+group by why order by count(*) desc
 """
 
 

@@ -36,7 +36,27 @@ def compose(
     written_at: datetime,
     reply_to: str | None,
 ) -> EmailMessage:
-    """Return the e-mail as it travels. `answers`: key of the message in whose thread it belongs."""
+    """Return the e-mail as it travels. `answers`: key of the message in whose thread it belongs.
+
+    Raises DeliveryError, which is final, where no e-mail can be made of these values.
+    """
+    with _put_together():
+        mail = _compose(messaging, recipient, subject, text, html, key, answers, written_at, reply_to)
+        bytes(mail)
+    return mail
+
+
+def _compose(
+    messaging: Messaging,
+    recipient: str,
+    subject: str,
+    text: str,
+    html: str | None,
+    key: str,
+    answers: str | None,
+    written_at: datetime,
+    reply_to: str | None,
+) -> EmailMessage:
     mail = EmailMessage()
     mail["From"] = Address(messaging.sender.name, addr_spec=messaging.sender.email)
     mail["To"] = recipient
@@ -80,7 +100,7 @@ class Mailer:
             with _told(is_away=True):
                 self._server = _connect(self._messaging.smtp)
         try:
-            with _told(is_away=False):
+            with _put_together(), _told(is_away=False):
                 self._server.send_message(mail, to_addrs=[recipient])
         except DeliveryError:
             # In whatever state the server is now, the next message begins anew.
@@ -109,6 +129,18 @@ def _connect(smtp: Smtp | None) -> smtplib.SMTP:
             server.login(*login)
         unless_ready.pop_all()
     return server
+
+
+@contextlib.contextmanager
+def _put_together() -> Iterator[None]:
+    """Turn what the parsers of `email` raise into DeliveryError, without their text: it quotes addresses."""
+    try:
+        yield
+    except DeliveryError:
+        raise
+    # AttributeError and IndexError are among it.
+    except Exception:  # noqa: BLE001
+        raise DeliveryError("the message cannot be put together", is_final=True) from None
 
 
 @contextlib.contextmanager

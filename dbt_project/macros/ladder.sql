@@ -53,19 +53,25 @@ steps as (
     cross join lateral jsonb_array_elements(ladder_runs.steps) with ordinality as step (said, place)
 ),
 
--- what we were to write to the student ourselves: done when the mail server took it; what could not be written is not waited for
+-- what we were to write to the student ourselves: done when the mail server took it; what could not be written, or was given up,
+-- is not waited for
 letters as (
     select
         actions.ladder_run_id,
         actions.step_number,
-        case when actions.state = 'suppressed' then actions.created_at else messages.sent_at end as done_at,
-        case when actions.state = 'suppressed' then 'skipped' else 'message' end as done_by
+        case when actions.state = 'suppressed' then actions.created_at else coalesce(messages.sent_at, messages.created_at) end
+            as done_at,
+        case when messages.state = 'sent' then 'message' else 'skipped' end as done_by
     from actions
     left join messages on actions.message_id = messages.message_id
     where
         actions.kind = 'email_student'
         and actions.ladder_run_id is not null
-        and (actions.state = 'suppressed' or messages.state = 'sent')
+        and (
+            messages.state in ('sent', 'failed')
+            -- what was not written because of how far the ladder is does not say how far it is
+            or (actions.state = 'suppressed' and coalesce(actions.why, '') not in ('the ladder has ended', 'the step was done'))
+        )
 ),
 
 ends as (
@@ -132,18 +138,6 @@ ends as (
     where 'active_again' = any(ladder_runs.stop_when)
 ),
 
-stops as (
-    select distinct on (ladder_run_id)
-        ladder_run_id,
-        stopped_by,
-        stopped_at
-    from ends
-    order by
-        ladder_run_id asc,
-        stopped_at asc,
-        array_position(array['superseded', 'not_active', 'exempt', 'answered', 'active_again'], stopped_by) asc
-),
-
 -- the step before the first is done on the eve of the start, and one working day later the first is due
 walk (ladder_run_id, step_number, wait_days, due_date, done_at, done_by, contact_id) as (
     select
@@ -207,6 +201,29 @@ walk (ladder_run_id, step_number, wait_days, due_date, done_at, done_by, contact
         limit 1
     ) as done on true
     where walk.done_at is not null
+),
+
+-- a step that nobody takes is not waited for for ever: what is done too late does not count
+neglected as (
+    select
+        walk.ladder_run_id,
+        'nobody_acted' as stopped_by,
+        (walk.due_date + 29)::timestamp at time zone parameters.time_zone as stopped_at
+    from walk
+    cross join parameters
+    where coalesce(walk.done_at, parameters.as_of) > (walk.due_date + 29)::timestamp at time zone parameters.time_zone
+),
+
+stops as (
+    select distinct on (ladder_run_id)
+        ladder_run_id,
+        stopped_by,
+        stopped_at
+    from (select * from ends union all select * from neglected) as every_end
+    order by
+        ladder_run_id asc,
+        stopped_at asc,
+        array_position(array['superseded', 'not_active', 'exempt', 'answered', 'active_again', 'nobody_acted'], stopped_by) asc
 ),
 
 -- what comes after the stop does not count

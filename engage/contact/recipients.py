@@ -1,7 +1,7 @@
 """Who is meant: the open actions that tell somebody something, each with the address of its one reader.
 
-Drops, with the reason, what is not to be told any more and what reaches nobody. What is said is people_letters.py's,
-when it is written bundles.py's.
+Drops, with the reason, what is not to be told any more; what reaches nobody today stays open, and says why. What is
+said is people_letters.py's, when it is written bundles.py's.
 """
 
 from collections.abc import Sequence
@@ -17,6 +17,9 @@ from engage.warehouse import Connection
 
 TOO_OLD = timedelta(days=14)
 """What nobody was told of for so long is no news."""
+_ENDED, _STEP_DONE = "the ladder has ended", "the step was done"
+"""Not told because of how far the ladder is; dbt_project/macros/ladder.sql knows these words."""
+_NO_ADDRESS = "no address is known"
 _ADDRESS = r"^[^@\s,<>]+@[^@\s,<>]+\.[^@\s,<>]+$"
 # What each correction corrects: when it was told, and whether it still may be.
 _TOLD = """
@@ -32,6 +35,19 @@ told as materialized (
     group by a.action_id
 )
 """
+_HAS_STEPS = "select to_regclass('marts.contact_step') is not null"
+_STEPS = """
+create temporary table steps (ladder_run_id bigint, step_number integer, status text, run_status text) on commit drop
+"""
+_ADD_STEPS = "insert into steps select ladder_run_id::bigint, step_number, status, run_status from marts.contact_step"
+# Contacts and exemptions are corrected, too: who was not told is told now.
+_REVIVE = """
+update ops.action as a set state = 'open', why = null, created_at = %(now)s
+from steps
+where
+    a.ladder_run_id = steps.ladder_run_id and a.step_number = steps.step_number and steps.status = 'due'
+    and a.state = 'suppressed' and a.why in (%(ended)s, %(step_done)s)
+"""
 _DROP = f"""
 with {_TOLD},
 judged as (
@@ -39,12 +55,15 @@ judged as (
         a.action_id,
         case
             when n.status <> 'raised' then 'the notification was withdrawn'
-            when s.status is distinct from 'active' then 'the student is not active any more'
+            when steps.run_status <> 'running' then %(ended)s
+            when steps.status = 'done' then %(step_done)s
+            when s.status <> 'active' then 'the student is not active any more'
             when a.created_at < %(oldest)s then 'too old to tell'
         end as why
     from ops.action as a
     left join ops.notification as n using (notification_id)
     left join marts.student as s on s.student_id = a.student_id
+    left join steps on steps.ladder_run_id = a.ladder_run_id and steps.step_number = a.step_number
     where a.state = 'open' and a.kind in ('email_student', 'notify', 'contact_step')
     union all
     select
@@ -135,14 +154,21 @@ select
     n.kind as about, n.trigger_date, n.week_start, n.raised_at, n.reason, n.evidence,
     r.content ->> 'title' as rule_title,
     told.at as told_at,
-    case when found.address ~ %(address)s then found.address end as address,
-    case when found.staff_id is null and a.target <> 'student'
-        then 'no ' || replace(a.target, '_', ' ') || ' is known' else 'no address is known' end as why
+    case
+        when found.address ~ %(address)s and (a.kind = 'correction' or enrolled.student_id is not null)
+            then found.address
+    end as address,
+    case
+        when enrolled.student_id is null and a.kind <> 'correction' then 'the student is on no list'
+        when found.staff_id is null and a.target <> 'student' then 'no ' || replace(a.target, '_', ' ') || ' is known'
+        else '{_NO_ADDRESS}'
+    end as why
 from ops.action as a
 left join ops.notification as n using (notification_id)
 left join ops.rule_version as r on r.rule_id = a.rule_id and r.rule_version = a.rule_version
 left join staff on staff.action_id = a.action_id
 left join pii.staff as p on p.staff_id = staff.staff_id
+left join marts.student as enrolled on enrolled.student_id = a.student_id
 left join pii.student as s on a.target = 'student' and s.student_id = a.student_id
 left join told on told.action_id = a.action_id
 cross join lateral (
@@ -158,8 +184,25 @@ where
     a.state = 'open' and a.kind in ('email_student', 'notify', 'contact_step', 'correction')
     -- a correction follows what it corrects
     and not coalesce(told.is_under_way, false)
+    -- the step before was undone
+    and not exists (
+        select from steps
+        where steps.ladder_run_id = a.ladder_run_id and steps.step_number = a.step_number and steps.status = 'waiting'
+    )
 order by a.action_id
 """  # noqa: S608
+# Tomorrow's lists may know somebody.
+_WHY = """
+with said as materialized (
+    select a.action_id, judged.why
+    from unnest(%(actions)s::bigint[], %(whys)s::text[]) as judged (action_id, why)
+    inner join ops.action as a on a.action_id = judged.action_id
+    where a.state = 'open' and a.why is distinct from judged.why
+    order by a.action_id
+    for update of a
+)
+update ops.action as a set why = said.why from said where a.action_id = said.action_id
+"""
 
 
 @dataclass(frozen=True)
@@ -196,7 +239,7 @@ class Waiting:
 
 
 def waiting(connection: Connection, messaging: Messaging, now: datetime, local: datetime) -> list[Waiting]:
-    """Return what is open and may be told now, the oldest first; suppress what reaches nobody. Commits.
+    """Return what is open and may be told now, the oldest first; what reaches nobody waits, and says why. Commits.
 
     `local`: now, in the institution's zone; what is for a digest is left out before its hour. What is for several
     people with a role is a row for each from then on.
@@ -207,7 +250,14 @@ def waiting(connection: Connection, messaging: Messaging, now: datetime, local: 
     with connection.transaction():
         # What was written a moment ago is in no statistics.
         connection.execute("analyze ops.action")
-        connection.execute(_DROP, {"oldest": now - TOO_OLD, "correctable": correctable, "told": messaging.told})
+        connection.execute(_STEPS)
+        if connection.execute(_HAS_STEPS).fetchone() == (True,):
+            connection.execute(_ADD_STEPS)
+            connection.execute("analyze steps")
+        given = {"now": now, "oldest": now - TOO_OLD, "correctable": correctable, "told": messaging.told}
+        given |= {"ended": _ENDED, "step_done": _STEP_DONE}
+        connection.execute(_REVIVE, given)
+        connection.execute(_DROP, given)
         connection.execute(_LINKS, {"today": local.date()})
         connection.execute("analyze links")
         connection.execute(_FAN_OUT)
@@ -221,8 +271,12 @@ def waiting(connection: Connection, messaging: Messaging, now: datetime, local: 
             if is_digest_time or one.is_immediate or one.to_student or str(one.address).lower() in corrected
         ]
         for one in found:
-            if one.address is None:
+            # Nobody waits for a letter of a ladder: somebody else tries next.
+            is_skipped = one.kind == "email_student" and one.step_number is not None and one.why == _NO_ADDRESS
+            if one.address is None and is_skipped:
                 suppress(connection, [one.action_id], one.why)
+        whys = [None if one.address else one.why for one in found]
+        connection.execute(_WHY, {"actions": [one.action_id for one in found], "whys": whys})
     return [one for one in found if one.address is not None]
 
 

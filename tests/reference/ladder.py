@@ -1,11 +1,20 @@
 """Ladders of contacts in plain Python, as docs/ladder.md has them: which step is due when, done and stopped by what."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
+from typing import Literal
 from zoneinfo import ZoneInfo
 
 ZONE = ZoneInfo("Europe/London")
-ORDER = ["superseded", "not_active", "exempt", "answered", "active_again"]
+ORDER = ["superseded", "not_active", "exempt", "answered", "active_again", "nobody_acted"]
+PATIENCE = timedelta(28)
+"""A step that is due for longer ends its ladder."""
+
+Done = tuple[datetime, str, str]
+"""When, by what, and the number of the contact."""
+Step = tuple[date | None, Done | None]
+"""When it is due, and what did it."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +38,12 @@ class Letter:
 
     step_number: int
     at: datetime
-    was_sent: bool
+    became: Literal["sent", "suppressed", "failed", "late"]
+    """late: not written, because the step was done or the ladder had ended."""
+
+    @property
+    def done_by(self) -> str:
+        return "message" if self.became == "sent" else "skipped"
 
 
 @dataclass
@@ -76,21 +90,16 @@ def later(day: date, days: int, calendar: list[Period], in_vacations: bool) -> d
 
 def rows(run: Run, calendar: list[Period], now: datetime) -> list[Row]:
     """Return the steps of a run as marts.contact_step has them."""
-    today, stop = now.astimezone(ZONE).date(), _stop(run, now)
-    found: list[tuple[date | None, tuple[datetime, str, str] | None]] = []
-    due = later(run.started_on - timedelta(1), 1, calendar, run.in_vacations)
-    for number, wait in enumerate(run.waits, start=1):
-        ways = [(c.at, "contact", c.contact_id) for c in run.contacts if _start(due) <= c.at <= now]
-        ways += [(x.at, "message" if x.was_sent else "skipped", "") for x in run.letters if x.step_number == number]
-        done = min(ways, default=None)
-        if stop and done and done[0] > stop[0]:
-            done = None
-        if stop and done is None and _start(due) > stop[0]:
+    today, walked = now.astimezone(ZONE).date(), list(_walk(run, calendar, now))
+    stop = _stop(run, walked, now)
+    found: list[Step] = []
+    for due, done in walked:
+        in_time = None if stop and done and done[0] > stop[0] else done
+        if stop and in_time is None and _start(due) > stop[0]:
             break
-        found.append((due, done))
-        if done is None:
+        found.append((due, in_time))
+        if in_time is None:
             break
-        due = later(done[0].astimezone(ZONE).date(), wait, calendar, run.in_vacations)
     found += [(None, None)] * (len(run.waits) - len(found))
     is_finished = found[-1][1] is not None
     run_status = "finished" if is_finished else "stopped" if stop else "running"
@@ -113,8 +122,26 @@ def rows(run: Run, calendar: list[Period], now: datetime) -> list[Row]:
     return told
 
 
-def _stop(run: Run, now: datetime) -> tuple[datetime, str] | None:
+def _walk(run: Run, calendar: list[Period], now: datetime) -> Iterator[tuple[date, Done | None]]:
+    """Give the steps up to the first that is not done, as if nothing ended the ladder."""
+    due = later(run.started_on - timedelta(1), 1, calendar, run.in_vacations)
+    for number, wait in enumerate(run.waits, start=1):
+        ways = [(c.at, "contact", c.contact_id) for c in run.contacts if _start(due) <= c.at <= now]
+        letters = [x for x in run.letters if x.step_number == number and x.became != "late"]
+        ways += [(x.at, x.done_by, "") for x in letters]
+        done = min(ways, default=None)
+        yield due, done
+        if done is None:
+            return
+        due = later(done[0].astimezone(ZONE).date(), wait, calendar, run.in_vacations)
+
+
+def _stop(run: Run, walked: list[tuple[date, Done | None]], now: datetime) -> tuple[datetime, str] | None:
     today, ends = now.astimezone(ZONE).date(), []
+    for due, done in walked:
+        too_late = _start(due + PATIENCE + timedelta(1))
+        if (done[0] if done else now) > too_late:
+            ends.append((too_late, "nobody_acted"))
     if run.superseded_at:
         ends.append((run.superseded_at, "superseded"))
     if run.not_active_as_of:

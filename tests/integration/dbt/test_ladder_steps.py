@@ -37,7 +37,7 @@ def world_of(seed: int) -> World:
         Period(chance.choice(["closure", "vacation", "teaching"]), day, day + timedelta(chance.choice([0, 1, 9])), who)
         for day, who in ((a_day(), chance.choice([None, None, "P1"])) for _ in range(chance.randrange(4)))
     ]
-    now = datetime(2026, 4, chance.randint(1, 8), 6, tzinfo=UTC)
+    now = datetime(2026, 4, 1, 6, tzinfo=UTC) + timedelta(chance.choice([*range(8), 20, 27, 28, 40]))
     runs = []
     for k in range(40):
         start = min(a_day(), now.date())
@@ -51,7 +51,8 @@ def world_of(seed: int) -> World:
             for n in range(chance.choice([0, 1, 3, 8]))
         ]
         if maybe(0.3):
-            run.letters = [Letter(1, moment(chance, start + timedelta(3)), maybe(0.5))]
+            became: Any = chance.choice(["sent", "sent", "suppressed", "failed", "late"])
+            run.letters = [Letter(1, moment(chance, start + timedelta(3)), became)]
         if maybe(0.3):
             run.active_days = [a_day() for _ in range(2)]
         if maybe(0.15):
@@ -109,16 +110,22 @@ def put(connection: Connection, k: int, run: Run) -> None:
     for letter in run.letters:
         ((message,),) = connection.execute(
             "insert into ops.outbox (message_key, channel, recipient, subject, text, payload, state, next_attempt_at,"
-            " created_at, sent_at) values (%s, 'email', 'a@b.c', '', '', '{}', 'sent', now(), now(), %s)"
+            " created_at, sent_at) values (%s, 'email', 'a@b.c', '', '', '{}', %s, now(), %s, %s)"
             " returning message_id",
-            [f"student:{k}", letter.at],
+            [
+                f"student:{k}",
+                "failed" if letter.became == "failed" else "sent",
+                letter.at,
+                None if letter.became == "failed" else letter.at,
+            ],
         ).fetchall()
         connection.execute(
             "insert into ops.action (action_key, kind, student_id, target, ladder_run_id, step_number, created_at,"
-            " state, message_id) values (%s, 'email_student', %s, 'student', %s, %s, %s, %s, %s)",
+            " state, message_id, why) values (%s, 'email_student', %s, 'student', %s, %s, %s, %s, %s, %s)",
             [
                 *(f"step:{number}:{letter.step_number}", who, number, letter.step_number, letter.at),
-                *(("done", message) if letter.was_sent else ("suppressed", None)),
+                *(("done", message) if letter.became in ("sent", "failed") else ("suppressed", None)),
+                "the step was done" if letter.became == "late" else None,
             ],
         )
     universe.rows(

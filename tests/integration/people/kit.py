@@ -52,6 +52,7 @@ class Office:
         self.settings.config.mkdir()
         self._content: dict[str, Any] = {
             "delivery": "send",
+            "digest_at": "07:30",
             "reply_to": "engagement@example.ac.uk",
             "smtp": {"host": "127.0.0.1", "port": smtp_port, "security": "none", "timeout_s": 5},
             "roles": {"student_support": "support@example.ac.uk"},

@@ -3,6 +3,9 @@
 import threading
 from datetime import UTC, date, datetime, timedelta
 
+from psycopg.rows import dict_row
+
+from assets import notifications
 from engage.contact import bundles
 from engage.warehouse import connect
 from tests.integration.owners.kit import MailServer
@@ -56,7 +59,7 @@ def test_a_digest_waits_for_its_hour_and_all_for_the_end_of_quiet(office: Office
 
 
 def test_who_is_meant(office: Office) -> None:
-    """The tutor; all who have the role today; else the address of the role; else nobody, and it is said why."""
+    """The tutor; all who have the role today; else the address of the role; else nobody yet, and it is said why."""
     for n in range(2, 6):
         office.staff(f"D{n}", f"d{n}@example.ac.uk")
     office.staff("N", None)
@@ -82,7 +85,7 @@ def test_who_is_meant(office: Office) -> None:
         ("d5@example.ac.uk",),
         ("support@example.ac.uk",),
     ]
-    assert office.execute("select why, count(*) from ops.action where state = 'suppressed' group by 1 order by 1") == [
+    assert office.execute("select why, count(*) from ops.action where state = 'open' group by 1 order by 1") == [
         ("no address is known", 1),
         ("no tutor is known", 1),
         ("no visa is known", 1),
@@ -94,7 +97,7 @@ def test_who_is_meant(office: Office) -> None:
     ]
     found = bundles.counts(office.connection)
     assert found.messages == {("digest", "pending"): 4}
-    assert found.suppressed == {"no address is known": 1, "no tutor is known": 1, "no visa is known": 1}
+    assert found.suppressed == {}
     assert found.oldest_waiting == office.now
 
 
@@ -107,6 +110,83 @@ def test_nobody_is_given_up_before_the_hour_at_which_they_would_be_told(office: 
     office.link("T1", "s1", "tutor", listed="10")
     office.later(hours=1)
     assert office.write() == {"digest": 1}
+
+
+def test_whom_a_later_list_knows_is_told_and_nobody_after_two_weeks(office: Office) -> None:
+    for student in ("s1", "s2", "s3"):
+        office.student(student, tutor=None if student == "s1" else "T1")
+        office.tell(student)
+    office.tell("s4")
+    office.execute("delete from marts.student where student_id = 's2'")
+    office.execute("update pii.staff set staff_email = null")
+    no_tutor, no_list, no_address = "no tutor is known", "the student is on no list", "no address is known"
+    assert office.write() == {}
+    whys = [no_tutor, no_list, no_address, no_list]
+    assert office.actions("state, why") == [("open", why) for why in whys]
+    with office.connection.cursor(row_factory=dict_row) as cursor:
+        unsaid = cursor.execute(notifications._UNSAID, {"now": office.now}).fetchall()
+    found = {row["why"]: (row["actions"], row["nobody_lately"]) for row in unsaid}
+    assert found == {no_tutor: (1, 1), no_list: (2, 0), no_address: (1, 1)}
+
+    office.later(days=1)
+    office.execute("update pii.staff set staff_email = %s", [TUTOR])
+    office.link("T1", "s1", "tutor", listed="11")
+    office.execute("insert into marts.student (student_id, status, tutor_id) values ('s2', 'active', 'T1')")
+    assert office.write() == {"digest": 1}
+    assert office.actions("state, why") == [("done", None)] * 3 + [("open", no_list)]
+    office.later(days=14)
+    assert office.write() == {}
+    assert office.actions("state, why")[-1] == ("suppressed", "too old to tell")
+
+
+def test_a_letter_of_a_ladder_without_an_address_is_waited_for_by_nobody(office: Office) -> None:
+    office.student("s1")
+    office.execute("update pii.student set email = null")
+    for number in (None, 1):
+        notification = office.notification("s1", rule=f"r{number}")
+        office.action("s1", notification, kind="email_student", target="student", step_number=number)
+    assert office.write() == {}
+    assert office.actions("state, why") == [(state, "no address is known") for state in ("open", "suppressed")]
+
+
+def test_a_step_that_is_not_due_any_more_is_not_told(office: Office) -> None:
+    office.execute(
+        "create table marts.contact_step"
+        " (ladder_run_id text, notification_id text, step_number smallint, status text, run_status text)"
+    )
+    ended, done = "the ladder has ended", "the step was done"
+    becomes = {
+        "s1": ("due", "running", ("open", None)),
+        "s2": ("stopped", "stopped", ("suppressed", ended)),
+        "s3": ("done", "finished", ("suppressed", ended)),
+        "s4": ("done", "running", ("suppressed", done)),
+        "s5": ("waiting", "running", ("open", None)),
+    }
+    for student, (status, run_status, _) in becomes.items():
+        office.student(student)
+        number = office.notification(student)
+        for target in ("tutor", "student"):
+            kind = "email_student" if target == "student" else "contact_step"
+            action = office.action(student, number, kind=kind, target=target, step_number=2)
+            ((run,),) = office.execute(
+                "insert into ops.ladder_run (ladder_id, student_id, notification_id, started_on, steps)"
+                " values (%s, %s, %s, '2026-03-09', '[]') returning ladder_run_id",
+                [target, student, number],
+            )
+            office.execute("update ops.action set ladder_run_id = %s where action_id = %s", [run, action])
+            office.execute(
+                "insert into marts.contact_step values (%s, %s, 2, %s, %s), (%s, %s, 1, 'done', 'running')",
+                [str(run), str(number), status, run_status, str(run), str(number)],
+            )
+    assert office.write() == {"digest": 1, "student": 1}
+    expected = [(student, *what) for student, (_, _, what) in becomes.items() if student != "s1" for _ in range(2)]
+    assert office.actions("student_id, state, why") == [("s1", "done", None)] * 2 + expected
+
+    # What was done, or had ended, by mistake is told as soon as that is known.
+    office.execute("update marts.contact_step set status = 'due', run_status = 'running' where step_number = 2")
+    office.later(days=20)
+    assert office.write() == {"digest": 1, "student": 3}
+    assert {state for (state,) in office.actions("state") if state == "open"} == set()
 
 
 def test_nobody_is_told_of_who_has_left_or_of_what_is_withdrawn_or_old(office: Office) -> None:
@@ -122,7 +202,7 @@ def test_nobody_is_told_of_who_has_left_or_of_what_is_withdrawn_or_old(office: O
 
     assert office.actions("state, why") == [
         ("suppressed", "the student is not active any more"),
-        ("suppressed", "the student is not active any more"),
+        ("open", "the student is on no list"),
         ("suppressed", "the notification was withdrawn"),
         ("suppressed", "too old to tell"),
     ]

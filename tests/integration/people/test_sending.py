@@ -186,6 +186,7 @@ def test_nothing_about_students_leaves_while_it_is_quiet(
 
 def test_by_default_files_are_written_and_nothing_is_sent(office: Office, mail_server: MailServer) -> None:
     (office.settings.config / "messaging.yaml").unlink()
+    office.later(hours=1)
     office.student("s1")
     office.tell("s1")
     office.action("s1", office.notification("s1", "low_activity"), kind="email_student", target="student")
@@ -197,6 +198,26 @@ def test_by_default_files_are_written_and_nothing_is_sent(office: Office, mail_s
     # Who switches on afterwards sends none of them.
     office.configure()
     assert office.deliver() == {} and mail_server.taken == []
+
+
+@pytest.mark.parametrize("delivery", ["send", "preview"])
+def test_what_cannot_be_put_together_is_given_up_and_the_others_go_on(
+    office: Office, mail_server: MailServer, delivery: str
+) -> None:
+    office.configure(delivery=delivery)
+    wrong = ["j.smith@[uni.ac.uk", "=?q??=@x.y", "=?utf-8?q?=0a?=@x.y"]
+    for n, address in enumerate([*wrong, TUTOR]):
+        draft = outbox.Draft(f"{n}", "email", address, "subject", "text", kind="digest")
+        outbox.write(office.connection, draft, office.now, suppress=False)
+    office.connection.commit()
+
+    office.send()
+
+    found = office.outbox("state, error")
+    went = ("sent" if delivery == "send" else "previewed", None)
+    # Some versions of Python can put the second together.
+    assert found[0] == found[2] == ("failed", "the message cannot be put together")
+    assert found[1] in (went, found[0]) and found[3] == went
 
 
 def test_a_digest_counts_for_no_limit(office: Office, mail_server: MailServer) -> None:
