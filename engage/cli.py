@@ -26,6 +26,7 @@ from engage.decisions import DecisionError
 from engage.postgres import PostgresError
 from engage.restatement import RestatementError
 from engage.sources import ConfigurationError
+from engage.undelivered import DeliveryError
 
 ENTRY_POINTS = "engage.commands"
 
@@ -77,7 +78,7 @@ def main() -> None:
     """Run the command line; what a user can mend is said in a line, never as a traceback."""
     try:
         cli(standalone_mode=True)
-    except (AccessError, DecisionError, RestatementError, TransportError) as error:
+    except (AccessError, DecisionError, DeliveryError, RestatementError, TransportError) as error:
         click.echo(str(error), err=True)
         sys.exit(1)
     except (ConfigurationError, PostgresError) as error:

@@ -125,10 +125,10 @@ class Crm:
                 if case.case_id == case_id:
                     case.entries.append(data)
             return case_id or None
-        mine = [case for case in self.cases if case.student_id == data["student_id"]]
+        mine = [case for case in self.cases if case.student_id == data["student_id"] and case.is_open]
         found = next((c for c in mine if c.case_id == data["case_id"]), None)
         found = found or next((c for c in reversed(mine) if c.key == data["case_key"]), None)
-        if found is None or not found.is_open:
+        if found is None:
             found = self.open(data["student_id"])
         found.key = data["case_key"]
         found.entries.append(data)
