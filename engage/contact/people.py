@@ -6,7 +6,7 @@ Read at once for all students of a delivery. Which words it becomes is people_le
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from typing import LiteralString, cast
+from typing import cast
 
 from psycopg import sql
 from psycopg.rows import class_row
@@ -38,9 +38,7 @@ from unnest(%(students)s::text[]) as asked (student_id)
 left join marts.student as s using (student_id)
 left join pii.student as p using (student_id)
 left join lateral (
-    select * from marts.score_trend as t
-    where t.student_id = asked.student_id and t.week_start > %(since)s
-    order by t.week_start desc limit 1
+    {{trend}}
 ) as t on true
 left join lateral (
     select max(c.contacted_at) as at from intermediate.int_contact as c
@@ -52,6 +50,17 @@ left join lateral (
 ) as opened on true
 left join notes as n on n.student_id = asked.student_id
 """  # noqa: S608
+_TREND = """
+select * from marts.score_trend as t
+where t.student_id = asked.student_id and t.week_start > %(since)s
+order by t.week_start desc limit 1
+"""
+_NO_TREND = """
+select
+    null::date as week_start, null::smallint as score, null::text as peer_level, null::smallint as change_4w,
+    null::integer as weeks_falling, null::boolean as recovering, null::double precision as attendance_4w
+"""
+_PRIORITY = "(select l.priority from marts.contact_list as l where l.student_id = asked.student_id)"
 _CAME_SINCE = """
 select a.action_id, s.title, array_agg(d.activity_date order by d.activity_date) as days
 from ops.action as a
@@ -97,13 +106,14 @@ class Student:
 
 def students(connection: Connection, student_ids: Collection[str], now: datetime) -> dict[str, Student]:
     """Return each of the students, by number."""
-    has_list = connection.execute("select to_regclass('marts.contact_list') is not null").fetchone() == (True,)
-    priority: LiteralString = (
-        "(select l.priority from marts.contact_list as l where l.student_id = asked.student_id)"
-        if has_list
-        else "null::integer"
+    # Silence is told of before any week is scored.
+    has_list, has_trend = connection.execute(
+        "select to_regclass('marts.contact_list') is not null, to_regclass('marts.score_trend') is not null"
+    ).fetchall()[0]
+    query = sql.SQL(_STUDENTS).format(
+        priority=sql.SQL(_PRIORITY if has_list else "null::integer"),
+        trend=sql.SQL(_TREND if has_trend else _NO_TREND),
     )
-    query = sql.SQL(_STUDENTS).format(priority=sql.SQL(priority))
     given = {"students": sorted(student_ids), "now": now, "since": now.date() - _RECENT}
     found = connection.cursor(row_factory=class_row(Student)).execute(query, given).fetchall()
     return {one.student_id: one for one in found}

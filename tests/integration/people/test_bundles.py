@@ -58,6 +58,13 @@ def test_a_digest_waits_for_its_hour_and_all_for_the_end_of_quiet(office: Office
     assert office.write() == {"digest": 1}
 
 
+def test_silence_is_told_of_before_any_week_is_scored(office: Office) -> None:
+    office.connection.execute("drop table marts.score_trend cascade")
+    office.student("s1")
+    office.tell("s1")
+    assert office.write() == {"digest": 1}
+
+
 def test_who_is_meant(office: Office) -> None:
     """The tutor; all who have the role today; else the address of the role; else nobody yet, and it is said why."""
     for n in range(2, 6):
