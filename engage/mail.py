@@ -9,6 +9,7 @@ import smtplib
 import ssl
 from collections.abc import Iterator
 from datetime import datetime
+from email.errors import MessageError
 from email.headerregistry import Address
 from email.message import EmailMessage
 from types import TracebackType
@@ -41,38 +42,24 @@ def compose(
     Raises DeliveryError, which is final, where no e-mail can be made of these values.
     """
     with _put_together():
-        mail = _compose(messaging, recipient, subject, text, html, key, answers, written_at, reply_to)
+        mail = EmailMessage()
+        mail["From"] = Address(messaging.sender.name, addr_spec=messaging.sender.email)
+        mail["To"] = recipient
+        if reply_to:
+            mail["Reply-To"] = reply_to
+        # The name of a file may hold line breaks, which a header may not.
+        mail["Subject"] = " ".join(subject.split())
+        mail["Date"] = written_at
+        mail["Message-ID"] = message_id(messaging, key)
+        if answers:
+            mail["In-Reply-To"] = mail["References"] = message_id(messaging, answers)
+        # RFC 3834: no out-of-office note answers it.
+        mail["Auto-Submitted"] = "auto-generated"
+        mail.set_content(text)
+        if html is not None:
+            mail.add_alternative(html, subtype="html")
+        # Some faults show only when it is written out.
         bytes(mail)
-    return mail
-
-
-def _compose(
-    messaging: Messaging,
-    recipient: str,
-    subject: str,
-    text: str,
-    html: str | None,
-    key: str,
-    answers: str | None,
-    written_at: datetime,
-    reply_to: str | None,
-) -> EmailMessage:
-    mail = EmailMessage()
-    mail["From"] = Address(messaging.sender.name, addr_spec=messaging.sender.email)
-    mail["To"] = recipient
-    if reply_to:
-        mail["Reply-To"] = reply_to
-    # The name of a file may hold line breaks, which a header may not.
-    mail["Subject"] = " ".join(subject.split())
-    mail["Date"] = written_at
-    mail["Message-ID"] = message_id(messaging, key)
-    if answers:
-        mail["In-Reply-To"] = mail["References"] = message_id(messaging, answers)
-    # RFC 3834: no out-of-office note answers it.
-    mail["Auto-Submitted"] = "auto-generated"
-    mail.set_content(text)
-    if html is not None:
-        mail.add_alternative(html, subtype="html")
     return mail
 
 
@@ -136,10 +123,8 @@ def _put_together() -> Iterator[None]:
     """Turn what the parsers of `email` raise into DeliveryError, without their text: it quotes addresses."""
     try:
         yield
-    except DeliveryError:
-        raise
-    # AttributeError and IndexError are among it.
-    except Exception:  # noqa: BLE001
+    # An outage is none of these: it is an OSError or smtplib's own.
+    except (AttributeError, LookupError, TypeError, ValueError, MessageError):
         raise DeliveryError("the message cannot be put together", is_final=True) from None
 
 
