@@ -44,8 +44,12 @@ cadence: daily
 freshness: {{warn_after_h: 36, fail_after_h: 48}}
 # Nobody but you can say these, and the source cannot be enabled without them:
 # owner: {{name: who answers for the feed, email: address of a team}}
-# privacy: {{lawful_basis: such as public task (UK GDPR Art. 6(1)(e)), dpia_reference: DPIA-2026-007,
-#   retention_days: 365}}
+# privacy:
+#   purpose: to notice early when ..., in words for students
+#   lawful_basis: such as public task (UK GDPR Art. 6(1)(e))
+#   dpia_reference: DPIA-2026-007
+#   dpia_date: 2026-05-18
+#   retention_days: 365
 """
 
 

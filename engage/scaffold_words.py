@@ -81,6 +81,15 @@ HEADINGS: dict[str, dict[str, str]] = {
         "starts_on": "startson startdate start from",
         "ends_on": "endson enddate end to",
     },
+    "characteristics": {
+        "characteristic": "characteristic protectedcharacteristic equalitycharacteristic monitoringquestion",
+        "member": "member group category monitoringanswer answer response value",
+    },
+    "student_notes": {
+        "note_id": "noteid commentid",
+        "note": "note notetext studentnote comment body text",
+        "written_at": "writtenat written submittedat createdat createdon",
+    },
 }
 """Record -> field -> headings in lower case and without anything but letters and digits, the surest first."""
 

@@ -118,9 +118,13 @@ class Owner(Strict):
 class Privacy(Strict):
     """Why the university may hold this data, and for how long."""
 
+    purpose: values.Filled | None = None
+    """What for, in words for students; None: the register and the report say that it is not recorded."""
     lawful_basis: values.Filled
     dpia_reference: values.Filled
+    dpia_date: date | None = None
     retention_days: int = Field(gt=0)
+    """Of the rows and of the bytes as they came."""
 
 
 _UNKNOWN = {
@@ -154,6 +158,8 @@ class Source(Strict):
     category: Literal["attendance", "vle", "library_access", "other"] | None = None
     weight: float | None = Field(default=None, gt=0)
     digital: bool = False
+    contact_point: bool = False
+    """What it records counts as contact with a sponsored student (config/sponsorship.yaml)."""
     enabled: bool = True
     """False: a draft. It can be checked with a sample, and is no part of the graph."""
     enabled_from: values.DayInForce = None

@@ -31,7 +31,7 @@ class Remote:
     """One file, or one window of an API, that can be fetched."""
 
     name: str
-    """File name, or `2026-10-01T00:00Z/2026-10-02T00:00Z`."""
+    """File name, or `2026-10-01T00:00Z/2026-10-02T00:00Z`. Not for messages: see `shown`."""
     size_bytes: int | None
     modified_at: datetime
     """The file's modification time as the server gives it; of a window, its end or when to read it again. UTC."""
@@ -48,6 +48,13 @@ class Remote:
     """Of a replica, known once it was read: the highest id."""
     read_from: int | None = None
     """Of a replica: the highest id that was read before."""
+    masked: str | None = None
+    """The name without what may be somebody's name or number; None: there is nothing of that in it."""
+
+    @property
+    def shown(self) -> str:
+        """The name for messages, logs and the ledger."""
+        return self.masked or self.name
 
 
 class Connector(Protocol):

@@ -41,10 +41,10 @@ class FileDropConnector:
             except FileNotFoundError:
                 continue
             except PermissionError:
-                refused.append(remote.name)
+                refused.append(remote.shown)
                 continue
             except OSError as error:
-                raise TransportError(f"{original}: {error.strerror}") from error
+                raise TransportError(f"folder {self._folder}: {remote.shown}: {error.strerror}") from None
             is_same = now is not None and (now.size_bytes, now.modified_at) == (remote.size_bytes, remote.modified_at)
             if is_same and copy.stat().st_size == remote.size_bytes:
                 yield remote, copy

@@ -12,6 +12,11 @@ from engage.connectors import Remote
 from engage.transports import FileDrop, Sftp
 
 MARKER = ".done"
+_HARMLESS = {
+    *("version", "copy", "new", "old", "bad", "good", "final", "corrected", "correction", "fixed", "again", "late"),
+    *("resent", "rerun", "part", "full", "done"),
+}
+"""Words by which senders tell files of a day apart; not people's names."""
 
 
 @dataclass(frozen=True)
@@ -55,9 +60,30 @@ def remotes(transport: Sftp | FileDrop, entries: Iterable[Entry]) -> list[Remote
                 last_day=last_day,
                 is_whole=_is_whole(entry, present) if transport.settled == "done_file" else None,
                 problem=problem,
+                masked=masked(transport.pattern, shown),
             )
         )
     return found
+
+
+def masked(pattern: str, name: str) -> str:
+    """Return a file name with a star for all that may be somebody's name or number.
+
+    Shown are the days that the pattern reads, the words that it spells out, those that tell versions apart, single
+    letters, and numbers of one or two digits.
+    """
+    spelt = re.sub(r"\\[a-zA-Z]|\(\?P<\w+>|\[[^]]*]", " ", pattern)
+    known = _HARMLESS | {word.lower() for word in re.findall(r"[^\W\d_]+", spelt)}
+    match = re.fullmatch(pattern, name)
+    days = [match.span(group) for group in ("day", "from", "to") if group in match.groupdict()] if match else []
+
+    def star(part: re.Match[str]) -> str:
+        is_day = any(start <= part.start() and part.end() <= end for start, end in days)
+        is_harmless = part[0][0] == "\\" or part[0].lower() in known or len(part[0]) <= (2 if part[0].isdigit() else 1)
+        return part[0] if is_day or is_harmless else "*"
+
+    # A byte that is no text stands there as \xe9.
+    return re.sub(r"\\x[0-9a-f]{2}|[^\W\d_]+|\d+", star, name)
 
 
 def _days(match: re.Match[str], day_format: str) -> tuple[date | None, date | None]:

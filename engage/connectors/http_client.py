@@ -29,7 +29,8 @@ _CODE = re.compile(r"[\w.:-]{1,60}")
 _NOT_THERE = object()
 
 # At INFO httpx writes every address, and a next link may carry a token of its own.
-logging.getLogger("httpx").setLevel(logging.WARNING)
+for _name in ("httpx", "httpcore"):
+    logging.getLogger(_name).setLevel(logging.WARNING)
 
 T = TypeVar("T")
 

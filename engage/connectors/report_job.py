@@ -93,7 +93,7 @@ class ReportJobConnector:
 
     def _order(self, client: Client, remote: Remote) -> str:
         if remote.window_start is None or remote.window_end is None:
-            raise AccessError(f"{remote.name}: a report needs a window")
+            raise AccessError(f"{remote.shown}: a report needs a window")
         bounds = {"from": f"{remote.window_start:%Y-%m-%dT%H:%M:%SZ}", "to": f"{remote.window_end:%Y-%m-%dT%H:%M:%SZ}"}
         body = {key: value.format_map(bounds) for key, value in self._transport.body.items()}
 

@@ -66,7 +66,7 @@ class SftpConnector:
                     yield from ((some[path], path) for path, result in results.items() if result is True)
                     for path, result in results.items():
                         if isinstance(result, asyncssh.SFTPError) and not isinstance(result, _DISCONNECTED):
-                            failed[some[path].name] = result
+                            failed[some[path].shown] = result
                         elif isinstance(result, BaseException):
                             raise result
             finally:
