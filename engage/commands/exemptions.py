@@ -13,7 +13,7 @@ import click
 from psycopg.rows import dict_row
 
 from engage import clock, decisions, runtime, warehouse
-from engage.commands.output import Function, json_option, show
+from engage.commands.output import json_option, show, signed
 from engage.contact import exemption_files, exemptions
 from engage.settings import Settings
 
@@ -57,22 +57,12 @@ def exemption() -> None:
     """Days on which a student's absence is authorised and raises nothing; both days inclusive."""
 
 
-def _signed(function: Function) -> Function:
-    """Add who decides, and why."""
-    for option in (
-        click.option("--reason", default="", help="Why. Is kept; never name a student."),
-        click.option("--by", help="Who decides; without it ENGAGE_USER, or the operating system's name."),
-    ):
-        function = option(function)
-    return function
-
-
 @exemption.command("add")
 @click.argument("student_id")
 @click.option("--type", "kind", type=_TYPE, required=True, help="What it is.")
 @click.option("--from", "starts_on", type=_DAY, required=True, help="First day: tomorrow or later.")
 @click.option("--to", "ends_on", type=_DAY, required=True, help="Last day.")
-@_signed
+@signed
 def add(student_id: str, kind: str, starts_on: datetime, ends_on: datetime, by: str | None, reason: str) -> None:
     """Exempt one student. Exit code 1: not possible, and why."""
     wish = exemptions.Wish(student_id, kind, starts_on.date(), ends_on.date())
@@ -83,7 +73,7 @@ def add(student_id: str, kind: str, starts_on: datetime, ends_on: datetime, by: 
 @exemption.command("bulk")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--report", type=click.Path(dir_okay=False, path_type=Path), help="Write the report as CSV, too.")
-@_signed
+@signed
 @json_option
 @click.pass_context
 def bulk(context: click.Context, file: Path, report: Path | None, by: str | None, reason: str, as_json: bool) -> None:
@@ -104,7 +94,7 @@ def bulk(context: click.Context, file: Path, report: Path | None, by: str | None
 @exemption.command("extend")
 @click.argument("exemption_id", type=int)
 @click.option("--to", "ends_on", type=_DAY, required=True, help="The new last day.")
-@_signed
+@signed
 def extend(exemption_id: int, ends_on: datetime, by: str | None, reason: str) -> None:
     """Let an exemption end later. Exit code 1: not possible, and why."""
     with _connected() as (connection, _):
@@ -115,7 +105,7 @@ def extend(exemption_id: int, ends_on: datetime, by: str | None, reason: str) ->
 @click.argument("exemption_id", type=int)
 @click.option("--from", "starts_on", type=_DAY, help="The new first day; without it only the end changes.")
 @click.option("--to", "ends_on", type=_DAY, required=True, help="The new last day.")
-@_signed
+@signed
 def move(exemption_id: int, starts_on: datetime | None, ends_on: datetime, by: str | None, reason: str) -> None:
     """Give an exemption other days. Of one that has begun the days up to today stay.
 
@@ -128,7 +118,7 @@ def move(exemption_id: int, starts_on: datetime | None, ends_on: datetime, by: s
 
 @exemption.command("delete")
 @click.argument("exemption_id", type=int)
-@_signed
+@signed
 def delete(exemption_id: int, by: str | None, reason: str) -> None:
     """Take an exemption back; one that has begun ends today. Exit code 1: not possible, and why."""
     with _connected() as (connection, _):

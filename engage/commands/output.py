@@ -1,4 +1,4 @@
-"""How commands print a list: a table for people, JSON for programs. Nothing else is printed by this module."""
+"""What commands have in common: how a list is printed (a table, or JSON for programs), and who signs a decision."""
 
 import json
 import sys
@@ -18,6 +18,16 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 def json_option(function: Function) -> Function:
     """Add `--json` to a command that lists."""
     return click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")(function)
+
+
+def signed(function: Function) -> Function:
+    """Add `--by` and `--reason` to a command that decides something."""
+    for option in (
+        click.option("--reason", default="", help="Why. Is kept; never name a student."),
+        click.option("--by", help="Who decides; without it ENGAGE_USER, or the operating system's name."),
+    ):
+        function = option(function)
+    return function
 
 
 def show(rows: Sequence[dict[str, object]], as_json: bool, nothing: str) -> None:
