@@ -67,7 +67,7 @@ changed as (
     limit 1
 ),
 
--- a share of fewer than ten people would tell of them, unless it is none
+-- no shares: an exact one would undo the rounding of the counts
 final as (
     select
         counted.week_start,
@@ -75,6 +75,8 @@ final as (
         counted.config_version,
         changed.difference as config_difference,
         counted.scored as students_scored,
+        counted.attention as students_below_attention,
+        counted.concern as students_below_concern,
         counted.insufficient_data as students_insufficient_data,
         counted.insufficient_peers as students_insufficient_peers,
         counted.degraded as students_degraded,
@@ -84,15 +86,7 @@ final as (
         coalesce(missing.sources, '{}') as missing_sources,
         (select count(*) from publications) as weeks_in_this_run,
         (select count(*) from used) as sources_used,
-        coalesce(cardinality(missing.sources), 0) as sources_missing,
-        case
-            when counted.scored >= 10 and (counted.attention = 0 or counted.attention >= 10)
-                then round(100.0 * counted.attention / counted.scored, 1)::double precision
-        end as below_attention_pct,
-        case
-            when counted.scored >= 10 and (counted.concern = 0 or counted.concern >= 10)
-                then round(100.0 * counted.concern / counted.scored, 1)::double precision
-        end as below_concern_pct
+        coalesce(cardinality(missing.sources), 0) as sources_missing
     from counted
     cross join missing
     cross join late

@@ -1,0 +1,1 @@
+"""What the institution may know of itself without knowing of anybody: figures, rounded and suppressed, by edition."""
