@@ -8,20 +8,20 @@
     {% if is_incremental() %}
         delete from {{ this }} where week_start >= (
             select min(weeks.week_start)
-            from (select distinct week_start from ops.publication) as weeks
+            from (select distinct week_start from ops.publication where week_start >= {{ settled_before() }}) as weeks
             where {{ revision_in(ref('weekly_score')) }} is distinct from {{ revision_in(this) }}
         )
     {% endif %}
 {%- endmacro %}
 
 {# The weeks of scores that have no row here. #}
-{% macro weeks_to_follow() %}
+{% macro weeks_to_follow() -%}
     select weeks.week_start
     from (select distinct p.week_start from {{ source('ops', 'publication') }} as p) as weeks
     {% if is_incremental() %}
-    where {{ revision_in(this) }} is null
+    where {{ revision_in(this) }} is null and weeks.week_start >= {{ settled_before() }}
     {% endif %}
-{% endmacro %}
+{%- endmacro %}
 
 {# The revision that a relation has of weeks.week_start. Ordered, so that the planner goes by the index on the week however long the history is. #}
 {% macro revision_in(relation) -%}

@@ -1,5 +1,10 @@
 {# What the incremental marts do before and after their insert, all inside the model's own transaction. #}
 
+{# All rows are replaced, and the table is not: what stands on it stays. #}
+{% macro delete_all() -%}
+    {% if is_incremental() %} delete from {{ this }} {% endif %}
+{%- endmacro %}
+
 {% macro claim_touched_days() -%}
     update ops.touched_day set is_claimed = true where not is_claimed
 {%- endmacro %}
@@ -90,4 +95,14 @@
     update ops.publication as p set state = 'published', config_version = parameters.config_version
     from {{ ref('int_publication') }} as done cross join ops.scoring_parameter as parameters
     where p.week_start = done.week_start and p.revision = done.revision and p.state = 'pending'
+{%- endmacro %}
+
+{# Days before it stay as they are: what they were made from may be gone (engage.privacy.retention). #}
+{% macro settled_before() -%}
+    (select coalesce(max(k.day), '-infinity'::date) from ops.kept_from as k where k.kind = 'settled')
+{%- endmacro %}
+
+{# Rows of days before it have been deleted: none is made again. #}
+{% macro marts_kept_from() -%}
+    (select coalesce(max(k.day), '-infinity'::date) from ops.kept_from as k where k.kind = 'marts')
 {%- endmacro %}

@@ -105,6 +105,7 @@ compared as (
     from wanted
     full outer join built
         on wanted.mart = built.mart and wanted.source_id = built.source_id and wanted.day = built.day
+    where coalesce(wanted.day, built.day) >= {{ settled_before() }}
 ),
 
 -- days since the last activity run on until the next one, so windows are built anew from the first changed day on

@@ -105,8 +105,11 @@ changed as (
     from states
     left join built on states.day = built.day
     where
-        states.state is distinct from split_part(built.state, ' ', 1)
-        or (states.is_recent and states.away_state is distinct from split_part(built.state, ' ', 2))
+        states.day >= {{ settled_before() }}
+        and (
+            states.state is distinct from split_part(built.state, ' ', 1)
+            or (states.is_recent and states.away_state is distinct from split_part(built.state, ' ', 2))
+        )
 ),
 
 final as (

@@ -54,7 +54,7 @@ done as materialized (
         from contacts
     ) as happened
     cross join parameters
-    where happened.occurred_at <= parameters.as_of
+    where happened.occurred_at <= parameters.as_of and happened.occurred_at::date >= {{ marts_kept_from() }}
 ),
 
 known as (

@@ -36,6 +36,7 @@ final as (
         coalesce(told.delivered, 0) as delivered
     from notifications
     left join told on notifications.notification_id = told.notification_id
+    where {{ is_for_reader('notifications.student_id') }}
 )
 
 select * from final

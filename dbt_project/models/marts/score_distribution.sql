@@ -3,6 +3,7 @@
         tags=['weekly', 'follows_scores'],
         materialized='incremental',
         incremental_strategy='append',
+        grants={'select': ['engage_bi']},
         indexes=[{'columns': ['week_start']}],
         pre_hook="{{ delete_outdated_weeks() }}",
         post_hook="analyze {{ this }}",

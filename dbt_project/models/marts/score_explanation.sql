@@ -45,11 +45,14 @@ final as (
             and revisions.week_start = parts.week_start
             and revisions.revision = parts.revision
             and group_sources.source_id = parts.source_id
+            and {{ is_for_reader('parts.student_id') }}
     left join traces
         on
             revisions.student_id = traces.student_id
             and revisions.week_start = traces.week_start
             and revisions.revision = traces.revision
+            and {{ is_for_reader('traces.student_id') }}
+    where {{ is_for_reader('revisions.student_id') }}
 )
 
 select * from final

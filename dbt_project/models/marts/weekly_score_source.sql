@@ -3,6 +3,7 @@
         tags=['weekly'],
         materialized='incremental',
         incremental_strategy='append',
+        grants={'select': ['engage_bi']},
         full_refresh=false,
         indexes=[{'columns': ['week_start']}],
         pre_hook=["{{ delete_pending_weeks('week_start, revision') }}", "set local enable_nestloop = off"],
