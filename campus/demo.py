@@ -86,6 +86,23 @@ select rule_id as rule, kind as action, state, count(*) as actions, max(why) as 
 from ops.action where rule_id is not null group by rule_id, kind, state order by rule_id, kind, state
 """
 CONTACTS = "select priority, score, days_since_contact, why from marts.contact_list order by priority limit 5"
+SPONSORED = """
+select s.status, count(*) as students, min(s.days_left) as fewest_days_left
+from marts.sponsored_contact_point as s
+inner join (
+    select student_id, max(contact_date) as contact_date from marts.sponsored_contact_point group by student_id
+) as newest using (student_id, contact_date)
+group by s.status order by s.status
+"""
+EDITIONS = """
+select
+    e.edition_id as edition, e.title, count(f.value) as numbers,
+    count(*) filter (where f.suppressed = 'small') as few_people,
+    count(*) filter (where f.suppressed = 'secondary') as would_give_others_away
+from governance.edition as e
+inner join governance.figure as f using (edition_id)
+group by e.edition_id order by e.made_at, e.edition_id
+"""
 MESSAGES = "select kind, state, count(*) as messages from ops.outbox group by kind, state order by kind, state"
 
 
@@ -125,6 +142,7 @@ def play(campus: Campus, run: runtime.Runtime, settings: Settings) -> None:
         _at(campus, _morning(world, last_week) + LOOK_AGAIN)
         _done(driver.run_job(defs, instance, "everything", click.echo))
         _publish(campus, defs, instance, settings, last_week)
+        _sum_up(defs, instance)
         _activate(run, settings, world.date(last_week))
         click.secho(f"\n[2/3] Week {WEEKS} arrives day by day, noticed by the sensors", bold=True)
         for day in range(last_week + 1, last_week + 8):
@@ -135,6 +153,7 @@ def play(campus: Campus, run: runtime.Runtime, settings: Settings) -> None:
             _done(*driver.tick(defs, instance, say=_indented))
         _publish(campus, defs, instance, settings, last_week + 7)
         _done(driver.run_job(defs, instance, "whole_history", click.echo))
+        _sum_up(defs, instance)
 
 
 def _publish(campus: Campus, defs: dg.Definitions, instance: dg.DagsterInstance, settings: Settings, day: int) -> None:
@@ -143,6 +162,11 @@ def _publish(campus: Campus, defs: dg.Definitions, instance: dg.DagsterInstance,
     os.environ["ENGAGE_NOW"] = datetime.combine(campus.world.date(day), until, ZONE).isoformat()
     click.echo(f"Mon {until:%H:%M}: what is late is waited for no longer")
     _done(driver.run_job(defs, instance, "weekly_scores", click.echo))
+
+
+def _sum_up(defs: dg.Definitions, instance: dg.DagsterInstance) -> None:
+    """Make the governance summaries that are due; the second of a kind says what changed since the first."""
+    _done(driver.run_job(defs, instance, "governance_summary", click.echo))
 
 
 def _activate(run: runtime.Runtime, settings: Settings, since: date) -> None:
@@ -198,6 +222,8 @@ def report(campus: Campus, run: runtime.Runtime, settings: Settings) -> bool:
             "What the rules asked for in the last week": RULES,
             "The first five on the contact list": CONTACTS,
             f"Messages ({_short(settings.home / 'outbox')}: written as files, nothing is sent)": MESSAGES,
+            "Sponsored students, by the days left until their next contact point is due": SPONSORED,
+            f"Governance summaries ({_short(settings.home / 'reports' / 'index.html')})": EDITIONS,
         }.items():
             click.secho(f"\n{title}", bold=True)
             show(cursor.execute(query).fetchall(), False, "none")

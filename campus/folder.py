@@ -16,7 +16,7 @@ from engage import postgres, warehouse
 from engage.settings import PROJECT, Settings
 
 MARKER = "this-is-a-demo"
-STATE = ("campus", "dagster", "landing", "logs", "outbox", "postgres")
+STATE = ("campus", "dagster", "landing", "logs", "outbox", "postgres", "reports", "subject-access")
 """What a demo keeps in its home, and a fresh one forgets; anything else there is not its own."""
 GOES_DOWN_WITHIN_S = 10.0
 """The time a server has whose command was killed."""

@@ -24,7 +24,7 @@ from orchestration import driver
 from orchestration.definitions import build_defs
 
 LOOK_AGAIN = timedelta(minutes=1)
-PORTIONS = 6
+PORTIONS = 4
 
 SUMMARY = """
 select

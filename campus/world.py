@@ -218,7 +218,8 @@ class World:
             new_badge=[f"{v:08d}" for v in badges[n:]],
             given_name=[GIVEN[i] for i in rng.integers(0, len(GIVEN), n)],
             family_name=[FAMILY[i] for i in rng.integers(0, len(FAMILY), n)],
-            sponsored=rng.random(n) < 0.15,
+            # Two of those who fall silent first are sponsored, so that a term has somebody near the limit.
+            sponsored=(rng.random(n) < 0.15) | _first_two(silent_from, away < 0),
             programme=programme,
             year=rng.integers(1, YEARS + 1, n),
             part_time=rng.random(n) < 0.15,
@@ -272,6 +273,14 @@ class World:
 def last_weeks(today: date, weeks: int = World.weeks) -> date:
     """Return the first Monday of the weeks that end on the last Sunday before `today`."""
     return today - timedelta(days=today.weekday() + 7 * weeks)
+
+
+def _first_two(silent_from: Ints, stays: Bools) -> Bools:
+    """Return which of those who stay fall silent first, two at most."""
+    first = np.argsort(np.where(stays, silent_from, NEVER), kind="stable")[:2]
+    found = np.zeros(len(silent_from), dtype=np.bool_)
+    found[first] = stays[first] & (silent_from[first] < NEVER)
+    return found
 
 
 def _scattered(count: int, modulus: int, step: int, seed: int) -> list[int]:

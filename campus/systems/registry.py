@@ -8,6 +8,7 @@ from campus.systems import (
     crm,
     doors,
     echo360,
+    equality,
     library,
     moodle_log,
     moodle_state,
@@ -37,4 +38,5 @@ FEEDS: list[Feed] = [
     *crm.FEEDS,
     *teams.FEEDS,
     *echo360.FEEDS,
+    *equality.FEEDS,
 ]
