@@ -1,4 +1,5 @@
-"""What is materialised, in the order data flows: feeds, gate, source owners, warehouse, notifications, casework.
+"""What is materialised, in the order data flows: feeds, gate, source owners, warehouse, notifications, casework,
+governance.
 
 Thin factories over the source files, the suites and dbt's manifest; what happens to a delivery, a number or a message
 is engage's and dbt's.
@@ -9,6 +10,7 @@ import dagster as dg
 from assets.casework import casework_asset
 from assets.feeds import landing_asset
 from assets.freshness import freshness_checks
+from assets.governance import summary_asset
 from assets.manifest import Node
 from assets.notifications import delivered_asset, evaluated_asset
 from assets.owners import owners_asset
@@ -31,6 +33,7 @@ def all_assets(
         evaluated_asset(settings),
         casework_asset(manifest, sources, settings),
         delivered_asset(settings),
+        summary_asset(settings),
     ]
 
 

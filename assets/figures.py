@@ -12,8 +12,8 @@ from engage.dbt import PROJECT
 from engage.warehouse import Connection
 
 FOLDER = PROJECT / "figures"
-PEOPLE, FEWEST = "students_", 10
-"""Counts of students, by the names of their columns; what is about fewer people than this is not shown."""
+PEOPLE = "students_"
+"""Counts of students, by the names of their columns: shown to the nearest five."""
 Figure = str | int | float
 
 
@@ -23,8 +23,16 @@ def of(connection: Connection, mart: str, folder: Path = FOLDER) -> dict[str, Fi
     if not path.exists():
         return {}
     row = connection.cursor(row_factory=dict_row).execute(path.read_bytes()).fetchone() or {}
-    found = {name: _plain(value) for name, value in row.items() if value is not None}
-    return {name: value for name, value in found.items() if not (name.startswith(PEOPLE) and _is_few(value))}
+    return {name: _shown(name, value) for name, value in row.items() if value is not None}
+
+
+def rounded(people: int) -> int:
+    """Return a count of people to the nearest five: a total less its other parts then tells of nobody."""
+    return (people + 2) // 5 * 5
+
+
+def _shown(name: str, value: object) -> Figure:
+    return rounded(value) if name.startswith(PEOPLE) and isinstance(value, int) else _plain(value)
 
 
 def _plain(value: object) -> Figure:
@@ -33,7 +41,3 @@ def _plain(value: object) -> Figure:
     if isinstance(value, int | float):
         return value
     return value.isoformat() if isinstance(value, date) else str(value)
-
-
-def _is_few(value: Figure) -> bool:
-    return isinstance(value, int) and 0 < value < FEWEST

@@ -1,24 +1,26 @@
 """The `notifications` group: what students triggered, what is to be done about it, and the messages to people.
 
-Thin: what is evaluated and written is engage.contact's, what is sent engage.outbox'. No metadata names a student.
+Thin: what is evaluated and written is engage.contact's, what is sent engage.outbox'. No metadata names a student, and
+counts of what is about students are to the nearest five; those of messages are exact.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 
 import dagster as dg
 from psycopg.rows import dict_row
 
+from assets.figures import rounded
 from assets.owners import rows_of, table_of
 from assets.resources import WarehouseResource, readable_failures
 from engage import clock, outbox, weekly
-from engage.contact import bundles, evaluation, ladders
+from engage.contact import bundles, evaluation, ladders, visa_digest
 from engage.messaging import load_messaging
 from engage.settings import Settings
 
 GROUP = "notifications"
 EVALUATED, DELIVERED = dg.AssetKey([GROUP, "evaluated"]), dg.AssetKey([GROUP, "delivered"])
 _MADE_FROM = ("int_inactivity", "int_inactivity_fact", "int_inactivity_withdrawn", "int_rule_fact", "int_ladder_step")
-_TOLD_FROM = ("notification", "contact_step", "case_action")
+_TOLD_FROM = ("notification", "contact_step", "case_action", "sponsored_contact_point")
 HOLDS = dg.AssetCheckSpec(
     "no_hold_lasts",
     asset=EVALUATED,
@@ -30,7 +32,8 @@ TAKEN = dg.AssetCheckSpec(
 ADDRESSED = dg.AssetCheckSpec(
     "everybody_has_an_address",
     asset=DELIVERED,
-    description="In the last 14 days nothing was left unsaid because nobody is known to say it to.",
+    description="In the last 14 days nothing was left unsaid because nobody is known to say it to; and the visa team, "
+    "if there is something to tell it, has an address.",
 )
 _TOTALS = """
 select kind, status, count(*) as notifications, max(trigger_date)::text as newest
@@ -83,7 +86,7 @@ def evaluated_asset(settings: Settings) -> dg.AssetsDefinition:
         owners=["team:student_support"],
         check_specs=[HOLDS],
     )
-    def _evaluated(context: dg.AssetExecutionContext, warehouse: WarehouseResource) -> dg.MaterializeResult:  # type: ignore[type-arg]
+    def _evaluated(warehouse: WarehouseResource) -> dg.MaterializeResult:  # type: ignore[type-arg]
         now = clock.now()
         with readable_failures(), weekly.one_at_a_time(warehouse.address), warehouse.connect() as connection:
             if not evaluation.is_possible(connection):
@@ -91,22 +94,21 @@ def evaluated_asset(settings: Settings) -> dg.AssetsDefinition:
             found = evaluation.evaluate(connection, settings.config, now)
             totals, by_rule = rows_of(connection, _TOTALS), rows_of(connection, _RULES)
             holds = connection.cursor(row_factory=dict_row).execute(_HOLDS, {"now": now}).fetchall()
-        context.log.info(f"{found}")
         counts = {
-            status: sum(int(str(row["notifications"])) for row in totals if row["status"] == status)
+            status: rounded(sum(int(str(row["notifications"])) for row in totals if row["status"] == status))
             for status in ("raised", "held", "dropped", "undetermined", "superseded")
         }
         late = [row for row in holds if row["for_over_two_days"]]
-        said = "; ".join(f"{row['source']} of {row['day']}: {row['for_over_two_days']}" for row in late[:10])
+        said = "; ".join(f"{row['source']} of {row['day']}" for row in late[:10])
         return dg.MaterializeResult(
             metadata={
                 **{f"notifications_{status}": count for status, count in counts.items()},
-                "case_actions": found.case_actions.get("open", 0) + found.case_actions.get("append", 0),
-                "ladders_begun": found.ladders_begun,
-                "corrections": found.corrections,
-                "by_kind": table_of(totals, ["kind", "status", "notifications", "newest"]),
-                "held_for": table_of(holds, ["source", "day", "notifications"]),
-                "by_rule": table_of(by_rule, ["rule", "notifications", "actions", "suppressed"]),
+                "case_actions": rounded(found.case_actions.get("open", 0) + found.case_actions.get("append", 0)),
+                "ladders_begun": rounded(found.ladders_begun),
+                "corrections": rounded(found.corrections),
+                "by_kind": table_of(_rounded(totals), ["kind", "status", "notifications", "newest"]),
+                "held_for": table_of(_rounded(holds), ["source", "day", "notifications"]),
+                "by_rule": table_of(_rounded(by_rule), ["rule", "notifications", "actions", "suppressed"]),
             },
             check_results=[
                 dg.AssetCheckResult(
@@ -145,21 +147,23 @@ def delivered_asset(settings: Settings) -> dg.AssetsDefinition:
             became = outbox.send_due(connection, messaging, settings.home, now)
             messages = rows_of(connection, _MESSAGES)
             unsaid = connection.cursor(row_factory=dict_row).execute(_UNSAID, {"now": now}).fetchall()
+            nobody = [str(row["why"]) for row in unsaid if row["nobody_lately"]]
+            if visa_digest.is_nobody_told(connection, messaging):
+                nobody.append("sponsored students passed a day of warning, and the role visa has no address")
         states = {
             state: sum(int(str(row["messages"])) for row in messages if row["state"] == state)
             for state in ("pending", "sent", "previewed", "failed", "suppressed")
         }
-        nobody = [row for row in unsaid if row["nobody_lately"]]
         return dg.MaterializeResult(
             metadata={
-                "steps_due": steps,
+                "steps_due": rounded(steps),
                 "messages_written": sum(written.values()),
                 "messages_sent": became.get("sent", 0) + became.get("previewed", 0),
                 **{f"messages_{state}_ever": count for state, count in states.items()},
-                "actions_suppressed_ever": sum(int(str(row["actions"])) for row in unsaid),
+                "actions_suppressed_ever": rounded(sum(int(str(row["actions"])) for row in unsaid)),
                 "delivery": messaging.delivery,
                 "messages": table_of(messages, ["kind", "state", "messages", "oldest"]),
-                "not_said": table_of(unsaid, ["why", "actions"]),
+                "not_said": table_of(_rounded(unsaid), ["why", "actions"]),
             },
             check_results=list(_checks(states["failed"], nobody)),
         )
@@ -167,7 +171,11 @@ def delivered_asset(settings: Settings) -> dg.AssetsDefinition:
     return _delivered
 
 
-def _checks(failed: int, nobody: list[dict[str, object]]) -> Iterator[dg.AssetCheckResult]:
+def _rounded(rows: Sequence[Mapping[str, object]]) -> list[dict[str, object]]:
+    return [{name: rounded(value) if isinstance(value, int) else value for name, value in row.items()} for row in rows]
+
+
+def _checks(failed: int, nobody: list[str]) -> Iterator[dg.AssetCheckResult]:
     yield dg.AssetCheckResult(
         check_name=TAKEN.name,
         asset_key=DELIVERED,
@@ -177,11 +185,10 @@ def _checks(failed: int, nobody: list[dict[str, object]]) -> Iterator[dg.AssetCh
         if failed
         else "None was.",
     )
-    said = "; ".join(f"{row['why']}: {row['nobody_lately']}" for row in nobody)
     yield dg.AssetCheckResult(
         check_name=ADDRESSED.name,
         asset_key=DELIVERED,
         passed=not nobody,
         severity=dg.AssetCheckSeverity.WARN,
-        description=f"{said}." if nobody else "Everybody has.",
+        description=f"{'; '.join(nobody)}." if nobody else "Everybody has.",
     )

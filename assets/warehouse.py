@@ -14,7 +14,7 @@ import dagster as dg
 from assets.dbt_results import Result, build, checks_alone, events
 from assets.manifest import Node, Warehouse, read_manifest
 from assets.resources import WarehouseResource, readable_failures
-from engage import clock, configuration, dbt, restatement, weekly
+from engage import access, clock, configuration, dbt, restatement, weekly
 from engage.settings import Settings
 from engage.sources import Source
 
@@ -94,6 +94,8 @@ def warehouse_asset(manifest: Node, sources: dict[str, Source], settings: Settin
                     _say(context.log, asked, weekly.due(connection, now))
                 else:
                     configuration.sync(connection, settings.config, sources, now)
+                    if left := access.apply(connection):
+                        context.log.warning(f"{len(left)} rights differ from what was granted: engage access audit")
                     if weekly.trends_are_behind(connection):
                         names.append("tag:follows_scores")
             results, failure = build(warehouse.address, names, settings.home)

@@ -4,7 +4,7 @@ The only module that knows the order of these steps. May be killed anywhere and 
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import date, datetime
 from typing import cast
 from zoneinfo import ZoneInfo
@@ -29,6 +29,14 @@ _FAULTS = (
     *(ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError),
 )
 """What one odd delivery may raise on its way; it must not keep the next ones waiting."""
+_WAITING = f"""
+select {", ".join(f"d.{column.name}" for column in fields(Delivery))}
+from ops.delivery as d left join ops.batch as b using (delivery_id)
+where
+    d.source_id = %s and d.delivery_id <> all(%s) and d.deleted_at is null
+    and case when %s then b.is_stale else b.state is null or b.state = 'loading' end
+order by d.version_at, d.name, d.content_hash
+"""  # noqa: S608
 
 
 class BatchError(Exception):
@@ -116,16 +124,7 @@ def _waiting(connection: Connection, source: Source, failed: Sequence[int] = ())
     """
     with connection.cursor(row_factory=class_row(Delivery)) as cursor:
         for is_stale in (False, True):
-            cursor.execute(
-                """
-                select d.* from ops.delivery as d left join ops.batch as b using (delivery_id)
-                where
-                    d.source_id = %s and d.delivery_id <> all(%s)
-                    and case when %s then b.is_stale else b.state is null or b.state = 'loading' end
-                order by d.version_at, d.name, d.content_hash
-                """,
-                [source.id, list(failed), is_stale],
-            )
+            cursor.execute(_WAITING, [source.id, list(failed), is_stale])
             if found := cursor.fetchall():
                 return found
     return []
@@ -225,10 +224,12 @@ class _Gate:
             insert into ops.batch (delivery_id, source_id, state, ref_kind, started_at)
             values (%s, %s, 'loading', %s, %s)
             on conflict (delivery_id) do update set attempts = ops.batch.attempts + 1, started_at = excluded.started_at
-            returning batch_id, attempts = 1, state = 'published'
+            returning batch_id, attempts = 1, state = 'published', (
+                select d.redacted_at is not null from ops.delivery as d where d.delivery_id = ops.batch.delivery_id
+            )
             """,
             [delivery.delivery_id, self.source.id, names, now],
         ).fetchone()
-        batch_id, is_first_attempt, was_published = cast(tuple[int, bool, bool], found)
+        batch_id, is_first_attempt, was_published, is_redacted = cast(tuple[int, bool, bool, bool], found)
         decided = decisions.UNDECIDED if is_first_attempt else decisions.taken(self.connection, batch_id)
-        return Batch(batch_id, delivery, is_first_attempt, was_published, decided)
+        return Batch(batch_id, delivery, is_first_attempt, was_published, decided, is_redacted)

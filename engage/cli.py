@@ -9,6 +9,7 @@ import click
 import psycopg
 import sqlalchemy.exc
 
+from engage.commands.access import access
 from engage.commands.batches import batch
 from engage.commands.cases import case
 from engage.commands.config import config
@@ -18,8 +19,14 @@ from engage.commands.explain import explain_score
 from engage.commands.export import export_marts
 from engage.commands.health import source_health
 from engage.commands.incidents import incident, messages
+from engage.commands.register import register
+from engage.commands.report import report
+from engage.commands.retention import retention
 from engage.commands.rules import rules
+from engage.commands.sar import sar
 from engage.commands.sources import source
+from engage.commands.sponsored import sponsored
+from engage.commands.student_view import student_view
 from engage.commands.weeks import week
 from engage.connectors import AccessError, TransportError
 from engage.decisions import DecisionError
@@ -62,6 +69,7 @@ def cli() -> None:
 source.add_command(source_health)
 cli.add_command(source)
 cli.add_command(explain_score)
+cli.add_command(access)
 cli.add_command(batch)
 cli.add_command(case)
 cli.add_command(config)
@@ -69,7 +77,13 @@ cli.add_command(contact)
 cli.add_command(exemption)
 cli.add_command(incident)
 cli.add_command(messages)
+cli.add_command(register)
+cli.add_command(report)
+cli.add_command(retention)
 cli.add_command(rules)
+cli.add_command(sponsored)
+cli.add_command(student_view)
+cli.add_command(sar)
 cli.add_command(week)
 cli.add_command(export_marts)
 

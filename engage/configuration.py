@@ -17,6 +17,7 @@ from psycopg import sql
 from psycopg.rows import class_row, dict_row
 from psycopg.types.json import Jsonb
 
+from engage import sponsorship, student_view
 from engage.scoring import Scoring as Scoring
 from engage.scoring import load_scoring as load_scoring
 from engage.sources import Source
@@ -82,6 +83,10 @@ def sync(
     with connection.transaction():
         connection.execute("select pg_advisory_xact_lock(hashtext('engage.configuration'))")
         previous = version_in_force(connection)
+        _set(
+            connection,
+            {"sponsorship": sponsorship.in_force(config, sources), "student_view": student_view.in_force(config)},
+        )
         version, content = write(connection, OPS, scoring, sources, now)
         if version != previous:
             connection.execute(
@@ -143,18 +148,24 @@ def write(
             given = {"sources": list(sources), "now": now, "zone": scoring.time_zone}
             cursor.execute(statement(_TAKE_OUT), given)
             cursor.executemany(
-                statement("insert into {schema}.source values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"),
+                statement(
+                    "insert into {schema}.source values ({values})", values=sql.SQL(", ").join([sql.Placeholder()] * 21)
+                ),
                 [
                     (
                         *(s.id, s.title, s.record, s.relation, s.category, s.weight, s.digital),
                         *(s.enabled_from, s.disabled_from),
                         *(late.warn_after_h, late.fail_after_h, ",".join(late.quiet_weekdays), ",".join(late.quiet_in)),
+                        *(s.system, s.contact_point, said.purpose, said.lawful_basis, said.dpia_reference),
+                        *(said.dpia_date, s.owner.name, said.retention_days),
                     )
                     for s in sources.values()
-                    for late in [s.freshness]
+                    for late, said in [(s.freshness, s.privacy)]
                 ],
             )
         content = {"scoring": scoring.model_dump(mode="json"), "sources": _sources(connection, statement)}
+        # No score depends on them, and yet each is a decision of the institution. Who has neither has no keys of them.
+        content |= dict(cast(Any, connection.execute("select name, content from ops.setting order by name").fetchall()))
         canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))
         version = hashlib.sha256(canonical.encode()).hexdigest()[:12]
         if schema == OPS:
@@ -189,6 +200,16 @@ def write(
             [(place, *level) for place, level in enumerate(levels, start=1)],
         )
     return version, content
+
+
+def _set(connection: Connection, settings: dict[str, dict[str, Any] | None]) -> None:
+    """Write the files that dbt reads whole; what has no file has no row."""
+    connection.execute("delete from ops.setting")
+    with connection.cursor() as cursor:
+        cursor.executemany(
+            "insert into ops.setting (name, content) values (%s, %s)",
+            [(name, Jsonb(content)) for name, content in settings.items() if content is not None],
+        )
 
 
 def _sources(connection: Connection, statement: Any) -> dict[str, dict[str, Any]]:

@@ -4,7 +4,7 @@ What follows from the verdict is `batches`'s for a delivery, `sample`'s for a sa
 """
 
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import cast
 from zoneinfo import ZoneInfo
 
@@ -79,6 +79,14 @@ class Examiner:
             raise UnreadableError(
                 f"names a day that had not come when it was delivered: {delivery.first_day}, and it was written on"
                 f" {written}; have its name corrected, or the clock of the server, and have it sent again"
+            )
+        kept = self.connection.execute(
+            "select max(day) from ops.kept_from where kind = 'source' and source_id = %s", [self.source.id]
+        ).fetchone()
+        if kept and kept[0] is not None and delivery.last_day < cast(date, kept[0]):
+            raise UnreadableError(
+                f"is about days of which nothing is kept any more: {delivery.first_day} to {delivery.last_day}; what"
+                f" was before {kept[0]} has been deleted (privacy.retention_days of the source)"
             )
         if (delivery.last_day - delivery.first_day).days >= LONGEST:
             raise UnreadableError(

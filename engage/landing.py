@@ -152,7 +152,7 @@ def _survey(connection: Connection, source: Source, now: datetime) -> tuple[list
     ready.sort(key=lambda r: (r.window_end not in (None, r.modified_at), r.modified_at, r.name))
     return ready, LandingReport(
         waiting=waiting,
-        problems=[f"{remote.name}: {remote.problem}" for remote in listed.values() if remote.problem],
+        problems=[f"{remote.shown}: {remote.problem}" for remote in listed.values() if remote.problem],
         newest=max(listed.values(), key=lambda remote: remote.modified_at, default=None),
     )
 
@@ -217,9 +217,10 @@ def _land_some(
     rows = [_row(source, remote, path, now) for remote, path in some]
     known = _known(connection, source, rows)
     new: dict[_Identity, tuple[Path, _Row]] = {}
-    for (_, path), row in zip(some, rows, strict=True):
+    for (remote, path), row in zip(some, rows, strict=True):
         if _identity(row) not in known:
-            new.setdefault(_identity(row), (path, row))
+            # From the ledger names go into messages; what a file was really called stands with its sightings.
+            new.setdefault(_identity(row), (path, row | {"name": remote.shown}))
     # Bytes first: a row of the ledger never names bytes that are not there.
     with ThreadPoolExecutor(_WRITERS) as pool:
         list(pool.map(lambda one: store.put(one[0], one[1]["landed_path"]), new.values()))
@@ -292,12 +293,17 @@ _SENT_AGAIN = """
         update ops.delivery as d set version_at = r.version_at
         from jsonb_populate_recordset(null::ops.delivery, %s) as r
         where
-            (d.source_id, d.content_hash, d.name) = (r.source_id, r.content_hash, r.name)
+            (d.source_id, d.content_hash) = (r.source_id, r.content_hash)
             and (d.first_day, d.last_day) is not distinct from (r.first_day, r.last_day) and d.window_end is null
             and exists (
-                select from ops.delivery as o
+                select from ops.sighting as s
+                where (s.source_id, s.name, s.delivery_id) = (r.source_id, r.name, d.delivery_id)
+            )
+            and exists (
+                select from ops.sighting as s
+                inner join ops.delivery as o using (delivery_id)
                 where
-                    (o.source_id, o.name) = (d.source_id, d.name)
+                    (s.source_id, s.name) = (r.source_id, r.name)
                     and o.version_at > d.version_at and o.version_at < r.version_at
             )
         returning d.delivery_id

@@ -35,8 +35,9 @@ SERVER_OPTIONS = {
     "max_wal_size": "2GB",
     "max_connections": "60",
     "jit": "off",
-    "log_min_messages": "warning",
-    # The server's log must not quote rows: errors carry values in DETAIL, statements carry them as literals.
+    # The server's log must not quote rows: errors carry values in their text and in DETAIL, statements as literals. An
+    # error is its client's to tell; `log` leaves the server's own messages and what ends a connection.
+    "log_min_messages": "log",
     "log_error_verbosity": "terse",
     "log_min_error_statement": "panic",
     "timezone": "UTC",

@@ -16,7 +16,7 @@ import psycopg
 from psycopg.rows import dict_row
 from psycopg.sql import SQL, Composable, Identifier
 
-from engage import dbt
+from engage import dbt, restatement
 from engage.configuration import OPS, content_of, difference, version_in_force, write
 from engage.scoring import Scoring
 from engage.sources import Source
@@ -177,6 +177,11 @@ def _week(connection: Connection, week: date | None) -> date:
     newest: date | None = _one(connection, SQL(_WEEK))
     if (found := week or newest) is None:
         raise NothingToCompareError("no week has been published yet: name one with --week")
+    for _, there in restatement.settled(connection, [found]):
+        raise NothingToCompareError(
+            f"the week from {found} cannot be scored any more: it and the three weeks before it are no longer there as"
+            f" a whole; of what was before {there} older rows have been deleted (docs/retention.md)"
+        )
     return found
 
 

@@ -35,6 +35,8 @@ class Batch:
     was_published: bool
     """True: it is processed again, and rows of it are visible."""
     decided: Decided = UNDECIDED
+    is_redacted: bool = False
+    """Rows were taken out of its file, as a student asked: what is left of it is no worse for that."""
 
 
 @dataclass(frozen=True)
@@ -114,7 +116,8 @@ class Publisher:
         `found`: what was counted. `loaded` None: the file could not be read at all. Repeating it for a batch replaces
         what it did before.
         """
-        is_released = loaded is not None and batch.decided.whole == "release"
+        is_vouched_for = batch.was_published and batch.is_redacted and verdict.objection is not None
+        is_released = loaded is not None and (batch.decided.whole == "release" or is_vouched_for)
         may_be_seen = verdict.objection is None or is_released
         self._give(batch, now)
         days = self.days(batch.delivery, loaded)

@@ -164,6 +164,15 @@ RECORDS: dict[str, Record] = {
             "created_by": Field("text"),
         },
     ),
+    "characteristics": Record(
+        day_of=None,
+        names_student=False,
+        fields={
+            "student_id": Field("text", required=True),
+            "characteristic": Field("text", required=True),
+            "member": Field("text", required=True),
+        },
+    ),
     "student_notes": Record(
         day_of=None,
         names_student=False,

@@ -6,7 +6,7 @@ A restatement only asks for a further revision, and compares it afterwards; the 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 from psycopg.rows import class_row, dict_row
 
@@ -53,6 +53,10 @@ select
     ) as is_pending
 from newest
 order by newest.week_start
+"""
+_SETTLED = """
+select week, k.day from unnest(%(weeks)s::date[]) as week inner join ops.kept_from as k on week - 21 < k.day
+where k.kind = 'settled' order by week
 """
 _CHANGES = """
 with newest as (
@@ -184,10 +188,27 @@ def must_be_published(weeks: Sequence[date], found: Sequence[State]) -> None:
         )
 
 
+def must_be_there(connection: Connection, weeks: Sequence[date]) -> None:
+    """Raise RestatementError naming those of `weeks` that are made from days of which rows may have been deleted."""
+    if rows := settled(connection, weeks):
+        raise RestatementError(
+            f"cannot be restated: the week from {', '.join(str(week) for week, _ in rows)}, for it and the three weeks"
+            f" before it are no longer there as a whole; what was before {rows[0][1]} stays as it is, since older rows"
+            " have been deleted (docs/retention.md)"
+        )
+
+
+def settled(connection: Connection, weeks: Sequence[date]) -> list[tuple[date, date]]:
+    """Return those of `weeks` that are made from days of which rows may have been deleted, each with the first day
+    of which everything is there.
+    """
+    return cast(list[tuple[date, date]], connection.execute(_SETTLED, {"weeks": list(weeks)}).fetchall())
+
+
 def ask(connection: Connection, weeks: Sequence[date], reason: str, by: str, now: datetime) -> None:
     """Ask for a further revision of `weeks`; asked again while one is pending, it is that one. Commits.
 
-    Raises RestatementError for a week that is not published, and without a reason or a name.
+    Raises RestatementError for a week that is not published or too old, and without a reason or a name.
     """
     if not weeks or not reason.strip() or not by.strip():
         raise RestatementError("a restatement needs weeks, a reason, and the name of who asks for it")
@@ -197,6 +218,7 @@ def ask(connection: Connection, weeks: Sequence[date], reason: str, by: str, now
         # Two who ask at the same time ask for one revision.
         connection.execute("select pg_advisory_xact_lock(hashtext('engage.restatement'))")
         must_be_published(weeks, state(connection, weeks))
+        must_be_there(connection, weeks)
         connection.execute(_ASK, {"weeks": list(weeks), "reason": reason.strip(), "by": by.strip(), "now": now})
     connection.commit()
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from engage import clock, configuration, dbt, postgres, warehouse
+from engage import access, clock, configuration, dbt, postgres, warehouse
 from engage.settings import Settings
 from engage.sources import ConfigurationError, load_sources
 
@@ -79,11 +79,16 @@ def running(settings: Settings) -> Iterator[Runtime]:
         else:
             beside = urlsplit(url).path.removeprefix("/") + "_dagster"
         dagster_url = settings.dagster_url or warehouse.ensure_database(url, beside)
-        warehouse.migrate(url)
+        is_new = warehouse.migrate(url)
         with warehouse.connect(url) as connection:
+            if is_new:
+                access.apply(connection)
             # Afterwards the jobs do: looking at an installation changes nothing in it.
             if not configuration.version_in_force(connection):
                 configuration.sync(connection, settings.config, sources, now)
+        if is_new:
+            with warehouse.connect(dagster_url) as connection:
+                access.shut(connection)
         stack.enter_context(_environment(settings, url, dagster_url))
         yield Runtime(url, dagster_url, settings.home)
 

@@ -3,13 +3,15 @@
 Questions to the ledger. Each answer names a file, since when, and what to do; never a value of a row.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Literal
 
 from psycopg.rows import class_row
 
+from engage.connectors.files import masked
 from engage.sources import Source
+from engage.transports import FileDrop, Sftp
 from engage.warehouse import Connection
 
 Kind = Literal["held_too_long", "left_failed", "never_loaded"]
@@ -35,7 +37,7 @@ with found as (
     from ops.delivery as d
     left join ops.batch as b using (delivery_id)
     where
-        d.source_id = %(source)s and (b.state is null or b.state = 'loading')
+        d.source_id = %(source)s and (b.state is null or b.state = 'loading') and d.deleted_at is null
         and d.landed_at <= %(unfinished)s and coalesce(b.started_at, d.landed_at) <= %(unfinished)s
     union all
     select 'left_failed', d.name, max(c.decided_at),
@@ -77,4 +79,8 @@ def matters(connection: Connection, source: Source, now: datetime) -> list[Matte
         "unfinished": now - UNFINISHED_AFTER,
         "unfetched": now - UNFETCHED_AFTER,
     }
-    return connection.cursor(row_factory=class_row(Matter)).execute(_QUERY, given).fetchall()
+    found = connection.cursor(row_factory=class_row(Matter)).execute(_QUERY, given).fetchall()
+    if not isinstance(source.transport, Sftp | FileDrop):
+        return found
+    pattern = source.transport.pattern
+    return [replace(one, name=masked(pattern, one.name)) if one.kind == "never_loaded" else one for one in found]

@@ -117,7 +117,9 @@ def touch(statements: Statements, changes: list[Change]) -> int:
         net[day] = (before[0] + rows, before[1] + (told or Decimal()))
     days = [day for day, (rows, told) in net.items() if rows or told]
     statements.run(
-        "insert into ops.touched_day (source_id, day) select %(source)s, unnest(%(days)s::date[])"
+        "insert into ops.touched_day (source_id, day) select %(source)s, day from unnest(%(days)s::date[]) as day"
+        # Of a day whose other rows have been deleted, the mart would be made anew from what is left.
+        " where day >= all(select day from ops.kept_from where kind = 'source' and source_id = %(source)s)"
         # Takes the row's lock: who claims the day waits for us, and rebuilds it with our rows.
         " on conflict (source_id, day, is_claimed) do update set touched_at = now()",
         days=days,

@@ -7,6 +7,7 @@ import psycopg
 import sqlalchemy
 from alembic import command
 from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
 
 from engage.sources import ConfigurationError
 
@@ -18,8 +19,10 @@ def connect(url: str, autocommit: bool = False) -> psycopg.Connection[tuple[obje
     return psycopg.connect(url, autocommit=autocommit, application_name="engage", options="-c timezone=UTC")
 
 
-def migrate(url: str) -> None:
-    """Create or upgrade the schemas that dbt does not own. Safe to run at any time, by several at once.
+def migrate(url: str) -> bool:
+    """Create or upgrade the schemas that dbt does not own; say whether anything was new.
+
+    Safe to run at any time, by several at once.
 
     Raises ConfigurationError when the role may not.
     """
@@ -31,7 +34,9 @@ def migrate(url: str) -> None:
             connection.execute(sqlalchemy.text("select pg_advisory_xact_lock(hashtext('engage.migrate'))"))
             connection.execute(sqlalchemy.text("create schema if not exists ops"))
             config.attributes["connection"] = connection
+            before = _version(connection)
             command.upgrade(config, "head")
+            return _version(connection) != before
     except sqlalchemy.exc.ProgrammingError as error:
         if getattr(error.orig, "pgcode", None) != psycopg.errors.InsufficientPrivilege.sqlstate:
             raise
@@ -41,6 +46,11 @@ def migrate(url: str) -> None:
         ) from None
     finally:
         engine.dispose()
+
+
+def _version(connection: sqlalchemy.Connection) -> object:
+    known = MigrationContext.configure(connection, opts={"version_table_schema": "ops"})
+    return known.get_current_revision()
 
 
 def ensure_database(server_url: str, name: str) -> str:

@@ -5,6 +5,7 @@ webhook with Block Kit blocks. What a message says is letters.py's.
 """
 
 import contextlib
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -16,6 +17,9 @@ from engage.messaging import Webhook
 from engage.strict import resolve
 from engage.undelivered import DeliveryError
 
+# They log addresses, and whoever knows that of a webhook can post.
+for _name in ("httpx", "httpcore"):
+    logging.getLogger(_name).setLevel(logging.WARNING)
 TIMEOUT_S = 20.0
 _HEADER, _SECTION, _FIELDS = 150, 2900, 10
 """Slack's limits: characters of a header, of a section, fields of a section."""

@@ -20,8 +20,10 @@ from orchestration.exemptions import exemption_jobs
 from orchestration.jobs import all_jobs
 from orchestration.owners import owners_job, owners_sensor
 from orchestration.prune import prune_job
+from orchestration.retention import retention_assets, retention_job
 from orchestration.schedules import all_schedules
 from orchestration.sensors import arrivals_sensor, touched_days_sensor
+from orchestration.subject_access import subject_access_job
 
 
 def build_defs(settings: Settings | None = None, **resources: object) -> dg.Definitions:
@@ -34,7 +36,7 @@ def build_defs(settings: Settings | None = None, **resources: object) -> dg.Defi
     suites = {source.id: load_suite(settings.expectations, source) for source in sources.values()}
     manifest = json.loads(dbt.parse(settings.home).read_text())
     return dg.Definitions(
-        assets=all_assets(sources, suites, manifest, settings),
+        assets=[*all_assets(sources, suites, manifest, settings), retention_assets()],
         asset_checks=[freshness_checks(sources), standing_checks(sources)],
         jobs=[
             *all_jobs(manifest, sources),
@@ -43,6 +45,8 @@ def build_defs(settings: Settings | None = None, **resources: object) -> dg.Defi
             owners_job(),
             deliveries_job(),
             prune_job(),
+            retention_job(),
+            subject_access_job(),
         ],
         sensors=[
             arrivals_sensor(sources),

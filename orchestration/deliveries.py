@@ -10,7 +10,7 @@ import dagster as dg
 from assets.notifications import DELIVERED
 from assets.resources import WarehouseResource, readable_failures
 from engage import clock
-from engage.contact import bundles
+from engage.contact import bundles, visa_digest
 from engage.messaging import load_messaging
 from engage.settings import Settings
 from orchestration.sensors import in_progress
@@ -43,7 +43,7 @@ def deliveries_sensor(settings: Settings) -> dg.SensorDefinition:
         with readable_failures(), warehouse.connect() as connection:
             messaging = load_messaging(settings.config)
             local = clock.local(connection, clock.now())
-            waiting = bundles.waiting(connection)
+            waiting = bundles.waiting(connection) + visa_digest.waiting(connection, messaging)
         # The same for as long as nothing more may be told than at the look before.
         is_quiet = messaging.quiet_hours.hold(local)
         hour = "quiet" if is_quiet else "digests" if local.time() >= messaging.digest_at else "before digests"

@@ -22,6 +22,7 @@ SAID = {
     "batches_held": "held",
     "rows_changed": "rows changed",
     "messages_written": "messages",
+    "editions_made": "summaries",
 }
 
 Say = Callable[[str], None]

@@ -10,15 +10,17 @@ import dagster as dg
 
 from assets.feeds import GOES_ON
 from assets.freshness import CHECK
+from assets.governance import SUMMARY
 from assets.manifest import Node, read_manifest
 from assets.naming import landing_key, raw_key
 from assets.notifications import DELIVERED, EVALUATED
 from assets.standing import CHECKS
 from assets.warehouse import RESTATE
 from engage.sources import Source
+from orchestration.retention import KEPT
 
 DAILY, WEEKLY, EVERYTHING, FRESHNESS = "daily_marts", "weekly_scores", "everything", "freshness"
-WHOLE_HISTORY, NOTIFY = "whole_history", "notify"
+WHOLE_HISTORY, NOTIFY, GOVERNANCE = "whole_history", "notify", "governance_summary"
 AFTER_SCORES = "after_scores"
 """Tag of the models of casework that only a run of the scores makes anew."""
 INGEST = "ingest"
@@ -87,7 +89,7 @@ def all_jobs(manifest: Node, sources: dict[str, Source]) -> list[Any]:
         ),
         dg.define_asset_job(
             EVERYTHING,
-            dg.AssetSelection.all() - whole,
+            dg.AssetSelection.all() - whole - dg.AssetSelection.assets(SUMMARY, KEPT),
             description="All of it in one run, left to right: a backfill, the demo, a replay.",
             tags={GOES_ON: "true"},
         ),
@@ -101,6 +103,12 @@ def all_jobs(manifest: Node, sources: dict[str, Source]) -> list[Any]:
             tonight,
             description="Evaluate the active rules on what is built, and tell whom it concerns: after a rule was "
             "activated, without waiting for the night.",
+        ),
+        dg.define_asset_job(
+            GOVERNANCE,
+            dg.AssetSelection.assets(SUMMARY),
+            description="Make the governance summaries that are due. One on request, in the Launchpad: ops: "
+            "governance__summary: config: {kind: on_request, first_day: 2026-09-21, last_day: 2026-11-15}",
         ),
         dg.define_asset_job(
             FRESHNESS,

@@ -1,5 +1,5 @@
-"""The schedules: an hourly look whether a week is to be scored, another at how old every source's data is, and what
-is done at night.
+"""The schedules: an hourly look whether a week is to be scored, another at how old every source's data is, what is
+done at night, and the summaries.
 
 Times are the institution's own. What is due is decided by the ledger, so a missed tick is made up by the next.
 """
@@ -11,9 +11,11 @@ import dagster as dg
 from assets.resources import WarehouseResource, readable_failures
 from assets.warehouse import RESTATE
 from engage import clock, weekly
+from engage.governance import editions
 from engage.scoring import Scoring
-from orchestration.jobs import DAILY, EVERYTHING, FRESHNESS, INGEST, WEEKLY, WHOLE_HISTORY
+from orchestration.jobs import DAILY, EVERYTHING, FRESHNESS, GOVERNANCE, INGEST, WEEKLY, WHOLE_HISTORY
 from orchestration.prune import PRUNE
+from orchestration.retention import RETENTION
 from orchestration.sensors import CATCHING_UP, IN_PROGRESS, in_progress, watching_since
 
 PUBLICATION = "weekly_publication"
@@ -24,6 +26,8 @@ _REGULAR = (
      "Judges the health of every source at the end of the day, also when nothing has arrived."),
     ("weekly_whole_history", WHOLE_HISTORY, "0 4 * * 6",
      "What no night has the time for: the marts are checked from their first row to the last."),
+    ("nightly_retention", RETENTION, "30 2 * * *",
+     "Deletes what is past its period, and says whether anything is left."),
     ("nightly_pruning", PRUNE, "45 3 * * *", "Keeps Dagster's own storage from growing for ever."),
 )  # fmt: skip
 _NEVER = '{"since": "1970-01-01T00:00+00:00", "last": "1970-01-01T00:00+00:00"}'
@@ -55,6 +59,21 @@ def all_schedules(scoring: Scoring) -> list[dg.ScheduleDefinition]:
             return dg.SkipReason(f"{due} Not before we have caught up: {busy}.")
         return dg.RunRequest(tags={"engage/why": str(due)})
 
+    after = (scoring.wait_until.hour + 1) % 24
+
+    @dg.schedule(
+        name="governance_summaries",
+        job_name=GOVERNANCE,
+        cron_schedule=f"{scoring.wait_until.minute} {after} * * *",
+        execution_timezone=scoring.time_zone,
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+        description="Makes the summaries of weeks, months and terms that are over, once their scores are published.",
+    )
+    def _summaries(warehouse: WarehouseResource) -> dg.RunRequest | dg.SkipReason:
+        with readable_failures(), warehouse.connect() as connection:
+            due = editions.due(connection, clock.now())
+        return dg.RunRequest(tags={"engage/why": ", ".join(due)}) if due else dg.SkipReason("No summary is due.")
+
     regular = [
         dg.ScheduleDefinition(
             name=name,
@@ -66,7 +85,7 @@ def all_schedules(scoring: Scoring) -> list[dg.ScheduleDefinition]:
         )
         for name, job, cron, description in _REGULAR
     ]
-    return [_weekly, *regular]
+    return [_weekly, _summaries, *regular]
 
 
 def _catching_up(instance: dg.DagsterInstance) -> str | None:

@@ -21,6 +21,8 @@ from engage.preview import preview as compare
 from engage.scoring import load_scoring, read_scoring
 from engage.settings import Settings
 from engage.sources import ConfigurationError, load_source, load_sources
+from engage.sponsorship import load_sponsorship
+from engage.student_view import load_student_view
 
 _HISTORY = """
 with told as (
@@ -53,6 +55,7 @@ def check(folder: Path | None) -> None:
     folder = folder or settings.config
     readers: list[Callable[[Path], object]] = [
         *(load_scoring, not_students.load, messaging.load_messaging, load_ladders, load_sources),
+        *(load_sponsorship, load_student_view),
         lambda folder: load_rules(folder, settings.expectations),
         lambda folder: check_ladders(folder, settings.expectations),
     ]

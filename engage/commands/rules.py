@@ -20,7 +20,7 @@ from engage import clock, runtime, warehouse
 from engage.commands.output import json_option, show
 from engage.contact import rule_activation, rule_conditions
 from engage.contact.rule_activation import ActivationError, Decision
-from engage.contact.rule_preview import Preview, preview
+from engage.contact.rule_preview import GoneError, Preview, preview
 from engage.contact.rules import TELL_WITHIN_DAYS
 from engage.contact.rules_file import Rule, load_rules, read_rules
 from engage.settings import Settings
@@ -104,7 +104,10 @@ def preview_rules(file: Path, rule_id: str | None, since: datetime | None, stude
         if rule_id and rule_id not in [rule.id for rule in there]:
             raise click.ClickException(f"{file} has no rule {rule_id}; it has {', '.join(rule.id for rule in there)}")
         asked = [rule for rule in there if rule_id in (None, rule.id)]
-        found = [preview(connection, rule, monday, clock.now()) for rule in asked]
+        try:
+            found = [preview(connection, rule, monday, clock.now()) for rule in asked]
+        except GoneError as error:
+            raise click.ClickException(str(error)) from error
         connection.rollback()
     if as_json:
         click.echo(json.dumps([_told(one, students) for one in found], default=str, indent=2))

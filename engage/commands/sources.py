@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from engage import clock
+from engage import clock, register
 from engage.commands.output import json_option, show
 from engage.configuration import load_scoring
 from engage.records import RECORDS
@@ -78,7 +78,9 @@ def check_sources(context: click.Context, names: tuple[str, ...], sample: Path |
             checked = load_source(path)
             suite = load_suite(settings.expectations, checked)
             draft = "" if checked.enabled else " (a draft)"
-            click.echo(f"{path.stem}: well formed, {len(suite.rules)} rules{draft}")
+            lacks = ", ".join(register.missing(checked))
+            unsaid = f"; the register of processing lacks {lacks}" if lacks else ""
+            click.echo(f"{path.stem}: well formed, {len(suite.rules)} rules{draft}{unsaid}")
         except ConfigurationError as error:
             wrong += 1
             click.echo(str(error), err=True)

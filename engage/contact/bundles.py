@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from engage import clock, outbox
-from engage.contact import people, people_letters, recipients
+from engage.contact import people, people_letters, recipients, visa_digest
 from engage.contact.recipients import Waiting
 from engage.messaging import Messaging, load_messaging
 from engage.outbox import Draft
@@ -94,6 +94,8 @@ def write(connection: Connection, settings: Settings, now: datetime) -> dict[str
         with connection.transaction():
             if _write(connection, bundle, frame, now):
                 written[bundle.kind] = written.get(bundle.kind, 0) + 1
+    if visa_digest.write(connection, messaging, now, local):
+        written["digest"] = written.get("digest", 0) + 1
     return written
 
 

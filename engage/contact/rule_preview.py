@@ -39,6 +39,8 @@ _OF_KIND = """(
     inner join ops.notification_fact as k using (notification_id)
     where n.kind = {kind} and n.status = 'raised' and n.trigger_date >= {from_date}
 )"""
+# What a preview reads goes whole weeks or days at a time, and its deletion is on record.
+_DELETED = "select max(older_than) from ops.deletion where place = %s and way = 'deleted'"
 _FIRED = "select student_id, week_start as day, status, in_contact from pg_temp.firing where status is not null"
 _TOLD = """
 select
@@ -47,6 +49,10 @@ select
 from {facts} as f
 where {condition}
 """
+
+
+class GoneError(Exception):
+    """What was known in a week that is asked about has been deleted. Says up to when."""
 
 
 @dataclass(frozen=True)
@@ -96,12 +102,19 @@ class Preview:
 def preview(connection: Connection, rule: Rule, since: date | None, now: datetime) -> Preview:
     """Return what a rule would do, as if it had been activated for the week `since`, a Monday.
 
-    Default: the first of the newest 12 published weeks. Leaves nothing behind that the caller does not commit.
+    Default: the first of the newest 12 published weeks. Leaves nothing behind that the caller does not commit. Raises
+    GoneError: of `since` nothing is known any more.
     """
+    there = _there_since(connection, rule)
+    if since and there and since < there:
+        raise GoneError(
+            f"what rules knew in the week from {since} has been deleted, as all before {there}: preview from a later"
+            " Monday (docs/retention.md)"
+        )
     published = published_weeks(connection)
     since = since or next(iter(list(published)[-TERM_WEEKS:]), None)
     if rule.kind:
-        return _of_silence(connection, rule, since, now)
+        return _of_silence(connection, rule, since, there, now)
     weeks = {week: revision for week, revision in published.items() if since and week >= since}
     if not weeks:
         return Preview(rule, since, None, [], [], [])
@@ -113,11 +126,20 @@ def preview(connection: Connection, rule: Rule, since: date | None, now: datetim
     return Preview(rule, since, newest, found, _by_week(rows, list(weeks)), _fired(rows))
 
 
-def _of_silence(connection: Connection, rule: Rule, since: date | None, now: datetime) -> Preview:
+def _there_since(connection: Connection, rule: Rule) -> date | None:
+    """Return the first day of which what the rule is asked of is there; None: all of it is."""
+    place = "ops.notification" if rule.kind else "intermediate.int_rule_fact"
+    row = connection.execute(_DELETED, [place]).fetchone()
+    return row[0] if row and isinstance(row[0], date) else None
+
+
+def _of_silence(connection: Connection, rule: Rule, since: date | None, there: date | None, now: datetime) -> Preview:
     zone = connection.execute("select (%s at time zone time_zone)::date from ops.scoring_parameter", [now]).fetchone()
     today = zone[0] if zone and isinstance(zone[0], date) else now.date()
     this_week = today - timedelta(today.weekday())
     first = since or this_week - timedelta(7 * (TERM_WEEKS - 1))
+    if there and first < there:
+        first = there + timedelta(-there.weekday() % 7)
     from_date = today - timedelta(_DAYS - 1)
     found = _whom(connection, rule, statement(_OF_KIND, kind=rule.kind, from_date=from_date))
     told = statement(
