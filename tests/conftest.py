@@ -1,15 +1,41 @@
 """What tests of every room share: a real Postgres for the session, and a migrated database of its own per test."""
 
-from collections.abc import Iterator
+import fcntl
+import gc
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import psycopg
 import pytest
-from psycopg import sql
 
+from engage import dbt
 from engage.postgres import running
-from engage.warehouse import connect, ensure_database, migrate, with_database
+from engage.settings import PROJECT
+from engage.warehouse import connect, ensure_database, migrate
+from tests.databases import cloned
 
 _TEMPLATE = "engage_template"
+_CHECKOUTS_OWN = PROJECT / ".engage" / "dagster"
+_was_there = pytest.StashKey[bool]()
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Remember whether somebody has an installation in this checkout."""
+    session.stash[_was_there] = _CHECKOUTS_OWN.exists()
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Fail if a test has left one there: no demo begins beside it."""
+    if _CHECKOUTS_OWN.exists() and not session.stash[_was_there]:
+        print(f"\na test without a home of its own has left {_CHECKOUTS_OWN}")
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_collection_finish() -> None:
+    """What is imported by now stays for ever: the collector need not walk over it again and again."""
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")
@@ -18,6 +44,26 @@ def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     unsafe = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
     with running(tmp_path_factory.mktemp("postgres"), unsafe) as url:
         yield url
+
+
+Home = Callable[[Path], Path]
+
+
+@pytest.fixture(scope="session")
+def new_home(tmp_path_factory: pytest.TempPathFactory) -> Home:
+    """Makes a folder that does not exist yet a home in which the dbt project is parsed: once for all processes."""
+    base = tmp_path_factory.getbasetemp()
+    first = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "parsed"
+    first.mkdir(exist_ok=True)
+    with (first / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        dbt.parse(first)
+
+    def make(home: Path) -> Path:
+        shutil.copytree(first / "dbt", home / "dbt")
+        return home
+
+    return make
 
 
 @pytest.fixture(scope="session")
@@ -30,11 +76,8 @@ def migrated_template(postgres_url: str) -> str:
 @pytest.fixture
 def database_url(postgres_url: str, migrated_template: str) -> Iterator[str]:
     """URL of an own, migrated and empty warehouse. Always the same name, so that what is parsed once stays valid."""
-    name = sql.Identifier("warehouse")
-    with connect(with_database(postgres_url, "postgres"), autocommit=True) as server:
-        server.execute(sql.SQL("create database {} template {}").format(name, sql.Identifier(migrated_template)))
-        yield with_database(postgres_url, "warehouse")
-        server.execute(sql.SQL("drop database {} with (force)").format(name))
+    with cloned(postgres_url, migrated_template, "warehouse") as url:
+        yield url
 
 
 @pytest.fixture

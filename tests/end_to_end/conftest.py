@@ -17,7 +17,7 @@ CHECKOUT = Path(__file__).parents[2]
 ENGAGE = Path(sys.executable).with_name("engage")
 OULAD_PROFILE = {"ENGAGE_CONFIG": str(CHECKOUT / "config" / "profiles" / "oulad")}
 WHEN = {"published_at", "data_as_of", "judged_at", "freshness", "last_delivery_at", "last_event_at", "quality_score"}
-WHEN |= {"notification_id", "noticed_at", "raised_at", "resolved_at", "reason"}
+WHEN |= {"notification_id", "noticed_at", "raised_at", "resolved_at", "reason", "in_use_from"}
 """Columns that say when something was made, or what was thought of it at the time; replays of other orders differ."""
 # How long a source is watched before its first delivery, and what was held or taken back on the way to what stands,
 # depends on the times that are played.

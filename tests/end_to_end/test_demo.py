@@ -21,12 +21,23 @@ import pytest
 from psycopg import sql
 
 from engage import postgres, warehouse
+from tests.conftest import Home
 from tests.end_to_end.conftest import CHECKOUT, ENGAGE, engage, environment, processes_over, warehouse_of
 
 PAGES = [CHECKOUT / "README.md", *sorted((CHECKOUT / "docs").glob("*.md"))]
 ADOPTING = CHECKOUT / "docs" / "adding-a-source.md"
 # Typed by tests of their own, over files of their own.
-TYPED_ELSEWHERE = {"adding-a-source", "configure", "exemptions", "rules", "messages", "casework", "ladder"}
+TYPED_ELSEWHERE = {
+    "access",
+    "adding-a-source",
+    "configure",
+    "exemptions",
+    "rules",
+    "messages",
+    "casework",
+    "ladder",
+    "subject-access",
+}
 
 
 @dataclass(frozen=True)
@@ -46,8 +57,8 @@ class Demo:
 
 
 @pytest.fixture(scope="session")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
-    home = tmp_path_factory.mktemp("demo") / "home"
+def demo(tmp_path_factory: pytest.TempPathFactory, new_home: Home) -> Iterator[Demo]:
+    home = new_home(tmp_path_factory.mktemp("demo") / "home")
     # Who only looked first has started a server there, and may still play the demo.
     looked = engage(home, "batch", "list")
     assert looked.returncode == 0, looked.stderr

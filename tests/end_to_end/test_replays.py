@@ -1,5 +1,5 @@
 """A slice of real data in one run, in shuffled portions, day by day through the sensors, on an installation that works
-differently, and killed at every step: the marts are the same. In one file, so that one replay serves them all.
+differently, killed at every step, and once more: the marts are the same. In one file, so that one replay serves all.
 """
 
 import json
@@ -17,7 +17,17 @@ from psycopg import sql
 
 from engage import postgres
 from engage.warehouse import connect, ensure_database
-from tests.end_to_end.conftest import CHECKOUT, ENGAGE, OULAD_PROFILE, engage, environment, marts, warehouse_of
+from tests.conftest import Home
+from tests.end_to_end.conftest import (
+    CHECKOUT,
+    ENGAGE,
+    OULAD_PROFILE,
+    engage,
+    environment,
+    fingerprints,
+    marts,
+    warehouse_of,
+)
 from tests.end_to_end.slices import cut
 
 Marts = dict[str, list[tuple[object, ...]]]
@@ -57,9 +67,9 @@ def piece(tmp_path_factory: pytest.TempPathFactory, oulad_dir: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def once(tmp_path_factory: pytest.TempPathFactory, piece: Path) -> Iterator[Path]:
+def once(tmp_path_factory: pytest.TempPathFactory, new_home: Home, piece: Path) -> Iterator[Path]:
     """The home of a replay in one run."""
-    home = tmp_path_factory.mktemp("once") / "home"
+    home = new_home(tmp_path_factory.mktemp("once") / "home")
     done = engage(home, "replay", "oulad", str(piece), **OULAD_PROFILE)
     assert done.returncode == 0, done.stdout + done.stderr
     with postgres.running(home / "postgres"):  # else whoever looks would start and stop it
@@ -76,8 +86,10 @@ def in_one_run(once: Path) -> Marts:
 
 
 @pytest.mark.parametrize("how", [["--shuffle", "11"], ["--daily"]], ids=["shuffled", "daily"])
-def test_any_order_gives_the_same_marts(how: list[str], tmp_path: Path, piece: Path, in_one_run: Marts) -> None:
-    done = engage(tmp_path / "home", "replay", "oulad", str(piece), *how, **OULAD_PROFILE)
+def test_any_order_gives_the_same_marts(
+    how: list[str], tmp_path: Path, new_home: Home, piece: Path, in_one_run: Marts
+) -> None:
+    done = engage(new_home(tmp_path / "home"), "replay", "oulad", str(piece), *how, **OULAD_PROFILE)
     assert done.returncode == 0, done.stdout + done.stderr
     with warehouse_of(tmp_path / "home") as connection:
         assert marts(connection) == in_one_run
@@ -91,8 +103,8 @@ def exported(home: Path) -> dict[str, bytes]:
     return files
 
 
-def test_every_mart_is_exported_with_the_same_bytes(tmp_path: Path, piece: Path, once: Path) -> None:
-    done = engage(tmp_path / "home", "replay", "oulad", str(piece), **OULAD_PROFILE, **OTHERWISE)
+def test_every_mart_is_exported_with_the_same_bytes(tmp_path: Path, new_home: Home, piece: Path, once: Path) -> None:
+    done = engage(new_home(tmp_path / "home"), "replay", "oulad", str(piece), **OULAD_PROFILE, **OTHERWISE)
     assert done.returncode == 0, done.stdout + done.stderr
     one, other = exported(once), exported(tmp_path / "home")
     assert [name for name in one if one[name] != other.get(name)] == []
@@ -108,9 +120,11 @@ def locked(url: str, table: str) -> Iterator[psycopg.Connection[tuple[object, ..
         yield connection
 
 
-def test_killed_at_every_step_and_run_again(postgres_url: str, tmp_path: Path, piece: Path, in_one_run: Marts) -> None:
+def test_killed_at_every_step_and_run_again(
+    postgres_url: str, tmp_path: Path, new_home: Home, piece: Path, in_one_run: Marts
+) -> None:
     url = ensure_database(postgres_url, "killed")
-    home = tmp_path / "home"
+    home = new_home(tmp_path / "home")
     extra = {**OULAD_PROFILE, "ENGAGE_DATABASE_URL": url}
     for step, table in STEPS.items():
         _kill_in(step, table, url, environment(home, **extra), piece)
@@ -120,6 +134,15 @@ def test_killed_at_every_step_and_run_again(postgres_url: str, tmp_path: Path, p
         assert marts(connection) == in_one_run
         assert connection.execute("select count(*) from ops.touched_day").fetchone() == (0,)
         assert connection.execute("select count(*) from ops.batch where state = 'loading'").fetchone() == (0,)
+
+
+def test_the_same_files_again_change_nothing(once: Path, piece: Path) -> None:
+    with warehouse_of(once) as connection:
+        before = fingerprints(connection)
+    done = engage(once, "replay", "oulad", str(piece), **OULAD_PROFILE)
+    assert done.returncode == 0, done.stdout + done.stderr
+    with warehouse_of(once) as connection:
+        assert fingerprints(connection) == before
 
 
 def _kill_in(step: str, table: str, url: str, variables: dict[str, str], piece: Path) -> None:

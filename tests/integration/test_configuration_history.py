@@ -152,3 +152,35 @@ def test_a_source_that_has_delivered_counts_for_the_version_when_its_file_is_gon
         "sources.library_gates.disabled_from: not set -> 2026-10-10"
     ]
     assert configuration.sync(warehouse, config, {}, NOW + timedelta(30)) == gone
+
+
+def test_who_may_see_what_of_students_is_a_change_and_who_has_no_such_file_keeps_the_version(
+    config: Path, warehouse: Connection, gates: Source
+) -> None:
+    sources = {"library_gates": gates}
+    before = configuration.sync(warehouse, config, sources, NOW)
+    content = configuration.content_of(warehouse, before)
+    assert set(content) == {"scoring", "sources"}, "without the files nothing is said of them"
+    assert warehouse.execute("select name from ops.setting").fetchall() == []
+
+    for name in ("sponsorship.yaml", "student_view.yaml"):
+        shutil.copy(FILES / name, config)
+    added = configuration.sync(warehouse, config, sources, NOW)
+    assert configuration.story(warehouse, added).difference == ["sponsorship: added", "student_view: added"]
+
+    path = config / "sponsorship.yaml"
+    path.write_text(path.read_text().replace("limit_days: 60", "limit_days: 55"))
+    path = config / "student_view.yaml"
+    path.write_text(path.read_text().replace("show_number: false", "show_number: true"))
+    changed = configuration.sync(warehouse, config, sources, NOW)
+    assert configuration.story(warehouse, changed).difference == [
+        "sponsorship.limit_days: 60 -> 55",
+        "student_view.show_number: False -> True",
+    ]
+    counted = {"library_gates": gates.model_copy(update={"contact_point": True})}
+    again = configuration.sync(warehouse, config, counted, NOW)
+    assert configuration.story(warehouse, again).difference == ["sponsorship.contact_points: [] -> [library_gates]"]
+
+    for name in ("sponsorship.yaml", "student_view.yaml"):
+        (config / name).unlink()
+    assert configuration.sync(warehouse, config, sources, NOW) == before

@@ -15,6 +15,7 @@ import psycopg
 import pytest
 
 from engage import postgres
+from engage.settings import PROJECT
 
 STARTER = """
 import os, sys, pathlib, psycopg
@@ -99,6 +100,12 @@ def is_alive(pid: int) -> bool:
 def kept(folder: Path) -> object:
     with postgres.running(folder) as url, psycopg.connect(f"{url}/postgres") as connection:
         return connection.execute("select n from kept").fetchone()
+
+
+def test_the_page_tells_of_every_setting_that_keeps_rows_out_of_a_log() -> None:
+    said = (PROJECT / "docs" / "operate.md").read_text()
+    for name, value in postgres.SERVER_OPTIONS.items():
+        assert not name.startswith("log_") or f"alter system set {name} = '{value}';" in said
 
 
 @pytest.mark.parametrize("victim", ["starter", "keeper", "server"])

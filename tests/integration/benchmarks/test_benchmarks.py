@@ -7,7 +7,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from benchmarks import equal, floor, gate, measure, report
+from benchmarks import equal, floor, gate, measure, report, rights
 from benchmarks.__main__ import main
 
 
@@ -46,6 +46,14 @@ def test_every_stage_is_measured_once_both_sides_say_the_same(
     with psycopg.connect(f"{postgres_url}/postgres") as connection:
         left = sql.SQL("select 1 from pg_database where datname like 'benchmark%'")
         assert connection.execute(left).fetchone() is None
+
+
+def test_the_rights_of_one_student_are_measured_and_nothing_of_them_is_left(
+    postgres_url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rights.main(["--students", "60", "--days", "7", "--try", "--server", postgres_url])
+    found = json.loads(capsys.readouterr().out)
+    assert all(found[what] > 0 for what in ("rows", "files", "floor", "copy", "erasure"))
 
 
 def test_sides_that_publish_different_rows_are_not_compared(

@@ -297,7 +297,7 @@ def test_a_campus_started_again_goes_on_where_it_was(tmp_path: Path) -> None:
     world, noon = World(MONDAY, students=20, weeks=2), datetime(2026, 8, 26, 12, tzinfo=ZONE)
     with Campus(tmp_path, world, feeds=KNOWN) as campus:
         first = campus.advance(noon)
-        assert len(first) == 2 * 4 + 1 + 2 * 2
+        assert len(first) == 2 * 4 + 1 + 1 + 2 * 2
         assert campus.advance(noon) == []
         token = campus.environment["CAMPUS_VLE_TOKEN"]
     with Campus(tmp_path, world, feeds=KNOWN) as campus:

@@ -15,13 +15,13 @@ from psycopg import sql
 
 from campus.systems import Delivery, Feed, rosters, student_records
 from campus.systems.registry import FEEDS
-from campus.world import World
+from campus.world import FIRST_SNAPSHOT, World
 from engage.batches import BatchOutcome, process_pending
 from engage.configuration import sync
 from engage.settings import PROJECT
 from engage.sources import load_sources
 from engage.suites import load_suite
-from engage.warehouse import connect, with_database
+from tests.databases import cloned
 
 WORLD = World(date(2026, 8, 24), students=60, weeks=4)
 DAY = WORLD.adopted + 11
@@ -63,19 +63,16 @@ class Gate:
 
 @pytest.fixture(scope="module")
 def gate(postgres_url: str, migrated_template: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gate]:
-    name = sql.Identifier("file_feeds")
-    with connect(with_database(postgres_url, "postgres"), autocommit=True) as server:
-        server.execute(sql.SQL("create database {} template {}").format(name, sql.Identifier(migrated_template)))
-        gate = Gate(with_database(postgres_url, "file_feeds"), tmp_path_factory.mktemp("landing"))
+    with cloned(postgres_url, migrated_template, "file_feeds") as url:
+        gate = Gate(url, tmp_path_factory.mktemp("landing"))
         yield gate
         gate.connection.close()
-        server.execute(sql.SQL("drop database {} with (force)").format(name))
 
 
 @pytest.mark.parametrize("feed", WITH_FILES, ids=lambda feed: feed.source_id)
 def test_a_day_of_files_is_published_and_says_what_was_done(gate: Gate, feed: Feed) -> None:
     assert feed.files
-    day = WORLD.adopted if feed.source_id == "modules" else DAY
+    day = {"modules": WORLD.adopted, "characteristics": FIRST_SNAPSHOT}.get(feed.source_id, DAY)
     (delivery,) = feed.files(WORLD, day)
     outcome = gate.take(delivery)
     assert (outcome.state, outcome.problem, outcome.rows_quarantined) == ("published", None, 0)

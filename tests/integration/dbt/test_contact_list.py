@@ -80,7 +80,9 @@ def insert(connection: Connection, students: list[Student]) -> None:
     trends += [(s["id"], WEEK - timedelta(7), 100, True, True, False) for s in students]
     counts = ["weeks_below_350", "weeks_below_300"]
     universe.rows(connection, "marts.score_trend", [*columns, *counts], [(*row, 1, 0) for row in trends])
-    universe.rows(connection, "marts.student", ["student_id", "status"], [(s["id"], s["status"]) for s in students])
+    universe.rows(
+        connection, "intermediate.int_student", ["student_id", "status"], [(s["id"], s["status"]) for s in students]
+    )
     columns = ["student_id", "exemption_type", "starts_on", "ends_on"]
     exemptions = [(s["id"], "any", *days) for s in students for days in s["exempt"]]
     universe.rows(connection, "intermediate.int_exemption", columns, exemptions)
@@ -116,7 +118,8 @@ def test_the_list_of_40_000_students_takes_seconds_however_long_the_history(
 ) -> None:
     casework.at(connection, NOW)
     connection.execute("""
-        insert into marts.student (student_id, status) select 'S' || n, 'active' from generate_series(1, 40000) as n;
+        insert into intermediate.int_student (student_id, status)
+        select 'S' || n, 'active' from generate_series(1, 40000) as n;
         insert into marts.score_trend (
             student_id, week_start, score, weeks_below_350, weeks_below_300, declining, consistently_low, cohort_event
         )
@@ -125,7 +128,7 @@ def test_the_list_of_40_000_students_takes_seconds_however_long_the_history(
         insert into intermediate.int_contact (source_id, contact_id, student_id, contacted_at)
         select 'crm', n::text, 'S' || (n * 7919) % 40000, timestamptz '2026-03-31' - n * interval '10 minutes'
         from generate_series(1, 20000) as n;
-        analyze marts.student;
+        analyze intermediate.int_student;
         analyze marts.score_trend;
         analyze intermediate.int_contact;
         set local enable_nestloop = off

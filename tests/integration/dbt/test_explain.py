@@ -2,6 +2,7 @@
 
 import json
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -31,6 +32,7 @@ def test_contributions_add_up_and_what_is_left_out_says_why(
     build: Build,  # noqa: F811
     url: str,
     monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
 ) -> None:
     build("tag:daily")
     fed.execute("insert into ops.source (source_id, title, record, relation, category, weight, is_digital) values"
@@ -79,6 +81,8 @@ def test_contributions_add_up_and_what_is_left_out_says_why(
 
     monkeypatch.setenv("ENGAGE_DATABASE_URL", url)
     monkeypatch.setenv("ENGAGE_DAGSTER_URL", url)
+    # In the checkout's own it would be an installation, beside which no demo begins.
+    monkeypatch.setenv("ENGAGE_HOME", str(tmp_path / "home"))
     told = CliRunner().invoke(cli, ["explain", "u01", "--week", str(MONDAY)])
     assert told.exit_code == 0 and "Contributions add up to" in told.output and "a week)" in told.output, told.output
     listed = json.loads(CliRunner().invoke(cli, ["explain", "u01", "--json"]).output)

@@ -103,7 +103,7 @@ def put(connection: Connection, k: int, run: Run) -> None:
     status = "suspended" if run.not_active_as_of else "active"
     universe.rows(
         connection,
-        "marts.student",
+        "intermediate.int_student",
         ["student_id", "status", "as_of_date"],
         [(who, status, run.not_active_as_of or LAST)],
     )

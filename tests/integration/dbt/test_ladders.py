@@ -34,7 +34,7 @@ def monday(connection: Connection, project: Project) -> Connection:
         ("exempt", "active", None),
     ]
     columns = ["student_id", "status", "campus_residence", "as_of_date"]
-    universe.rows(connection, "marts.student", columns, [(*one, MONDAY) for one in students])
+    universe.rows(connection, "intermediate.int_student", columns, [(*one, MONDAY) for one in students])
     columns = ["student_id", "exemption_type", "starts_on", "ends_on"]
     exemptions = [("exempt", "any", MONDAY, MONDAY), ("off", "any", MONDAY + timedelta(9), MONDAY + timedelta(9))]
     universe.rows(connection, "intermediate.int_exemption", columns, exemptions)

@@ -16,7 +16,8 @@ EVIDENCE = {"from": "2026-03-03", "to": "2026-03-09", "days": 7, "silent_days": 
 def test_a_digest_and_a_correction_are_written(connection: Connection, tmp_path: Path) -> None:
     now = datetime(2026, 3, 10, 9, tzinfo=UTC)
     connection.execute(
-        "insert into marts.student (student_id, status, is_sponsored, tutor_id) values ('s1', 'active', false, 'T')"
+        "insert into intermediate.int_student (student_id, status, is_sponsored, tutor_id)"
+        " values ('s1', 'active', false, 'T')"
     )
     connection.execute("insert into pii.student values ('s1', 'Ada', 'King', 's1@example.ac.uk', '2026-03-01')")
     connection.execute("insert into pii.staff values ('T', 'Tutor', 't@example.ac.uk', '2026-03-01')")

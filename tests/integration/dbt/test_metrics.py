@@ -76,7 +76,7 @@ CASES = [
 ]
 # Two programmes of different size, several weeks; what is counted is in some rows only.
 ROWS = """
-insert into marts.student (student_id, programme_code, status)
+insert into intermediate.int_student (student_id, programme_code, status)
 select 's' || i, 'P' || i / 26, 'active' from generate_series(1, 40) as i;
 insert into marts.weekly_score (student_id, week_start, revision, status, score, marks)
 select

@@ -163,6 +163,15 @@ def test_a_preview_says_what_the_reference_says_and_changes_nothing(
     }
 
 
+def test_a_week_whose_days_have_been_deleted_is_refused(fed: Connection, url: str, project: Project) -> None:
+    fed.execute("insert into ops.kept_from (kind, day) values ('settled', %s)", [WEEK - timedelta(20)])
+    fed.commit()
+    with pytest.raises(
+        NothingToCompareError, match=rf"{WEEK} cannot be scored any more.*before {WEEK - timedelta(20)}"
+    ):
+        preview(url, project.home, SCORING, FILES, None, universe.NOW)
+
+
 def test_the_same_configuration_moves_nobody(fed: Connection, url: str, project: Project) -> None:
     p = NOW_IN_FORCE.parameters
     same = SCORING.model_copy(

@@ -69,7 +69,7 @@ class People:
             "intermediate.int_case",
             "intermediate.int_contact",
             "intermediate.int_exemption",
-            "marts.student",
+            "intermediate.int_student",
         ):
             connection.execute(f"delete from {table}")
         universe.rows(connection, "intermediate.int_case", ["student_id", "opened_at", "closed_at"], self.cases)
@@ -77,7 +77,9 @@ class People:
         columns = ["student_id", "exemption_type", "starts_on", "ends_on"]
         universe.rows(connection, "intermediate.int_exemption", columns, self.exemptions)
         known = [(s, p, "FT", False) for s, p in self.programme.items()]
-        universe.rows(connection, "marts.student", ["student_id", "programme_code", "mode", "is_sponsored"], known)
+        universe.rows(
+            connection, "intermediate.int_student", ["student_id", "programme_code", "mode", "is_sponsored"], known
+        )
 
     def then(self, student: str, day: date) -> tuple[Any, ...]:
         midnight = datetime(day.year, day.month, day.day, tzinfo=LONDON).astimezone(UTC)

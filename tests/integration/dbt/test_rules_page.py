@@ -135,3 +135,22 @@ def test_what_cannot_be_is_said_with_the_right_code(fed: Connection, tmp_path: P
     assert "nobody is told" in run("rules", "activate", "drop_over_100", *signed, "--from", "2026-08-01")
     path.write_text("rules: []")
     assert "has no rule" in run("rules", "preview", str(path))
+
+
+def test_weeks_of_which_what_was_known_has_been_deleted_are_refused(fed: Connection) -> None:
+    file = str(PROJECT / "config" / "rules.yaml")
+    asked = ("rules", "preview", file, "--since", str(WEEKS[0]))
+    run(*asked)
+    fed.execute(
+        "with run as (insert into ops.deletion_run (kind, begun_at, asked_by) values ('retention', now(), 'ada')"
+        " returning run_id)"
+        " insert into ops.deletion (run_id, place, older_than, rows, way, deleted_at)"
+        " select run_id, place, %s, 1, 'deleted', now()"
+        " from run cross join unnest(array['intermediate.int_rule_fact', 'ops.notification']) as place",
+        [WEEKS[1]],
+    )
+    fed.commit()
+    said = refused(*asked)
+    assert f"week from {WEEKS[0]} has been deleted, as all before {WEEKS[1]}" in said
+    run("rules", "preview", file, "--since", str(WEEKS[1]))
+    run("rules", "preview", file)

@@ -24,6 +24,9 @@ from tests.reference.scoring import Activity, Enrolment, Parameters, Source, Tea
 MONDAY = date(2026, 3, 2)
 WEEK_2 = MONDAY + timedelta(7)
 CLICKS, REGISTER = Source("clicks", "activity", "vle"), Source("register", "attendance", "attendance")
+DAYS = "daily_activity"
+WEEKS = "+weekly_score,tag:weekly +weekly_score_part,tag:weekly +weekly_score_revision,tag:weekly"
+"""What of a night these tests are about: the other models are made from it."""
 Build = Callable[[str], list[dbt.NodeResult]]
 Connection = psycopg.Connection[Any]
 
@@ -107,7 +110,7 @@ def fed(connection: Connection) -> Connection:
 
 def test_exactly_the_touched_days_are_rebuilt(fed: Connection, build: Build, url: str, project: Project) -> None:
     days = [MONDAY + timedelta(k) for k in range(14)]
-    build("tag:daily")
+    build(DAYS)
     before = mart(fed)
     assert before == daily_activity(interactions(days), sessions(days))
     assert fed.execute("select count(*) from ops.touched_day").fetchone() == (0,)
@@ -119,7 +122,7 @@ def test_exactly_the_touched_days_are_rebuilt(fed: Connection, build: Build, url
     universe.publish_rows(fed, interactions([corrected], seed=9), [])
     universe.touch(fed, [("clicks", emptied)])
     fed.commit()
-    build("tag:daily")
+    build(DAYS)
     expected = [r for r in before if r[2] == "register" or r[1] not in (corrected, emptied)]
     expected += daily_activity(interactions([corrected], seed=9), [])
     assert mart(fed) == sorted(expected, key=lambda r: r[:3])
@@ -132,12 +135,12 @@ def test_exactly_the_touched_days_are_rebuilt(fed: Connection, build: Build, url
 def test_a_day_touched_while_it_is_being_built_is_built_again(
     fed: Connection, build: Build, url: str, project: Project
 ) -> None:
-    build("tag:daily")
+    build(DAYS)
     universe.touch(fed, [("clicks", MONDAY)])
     fed.commit()
     with connect(url) as other:
         other.execute("lock table ops.rebuilt_day in share mode")
-        runner = subprocess.Popen([sys.executable, "-c", RUN, url, str(project.home), "tag:daily"])
+        runner = subprocess.Popen([sys.executable, "-c", RUN, url, str(project.home), DAYS])
         wait_for_lock(url, "ops.rebuilt_day", runner)
         publisher = threading.Thread(target=correct_monday, args=(url,))
         publisher.start()
@@ -148,7 +151,7 @@ def test_a_day_touched_while_it_is_being_built_is_built_again(
         ("clicks", MONDAY, False)
     ]
     fed.commit()
-    build("tag:daily")
+    build(DAYS)
     assert sum(r[3] for r in mart(fed) if r[2] == "clicks" and r[1] == MONDAY) == 12 * 5
 
 
@@ -160,7 +163,7 @@ def correct_monday(url: str) -> None:
 
 
 def test_an_error_is_told_without_the_row_that_caused_it(fed: Connection, build: Build, capfd: Any) -> None:
-    build("tag:daily")
+    build(DAYS)
     fed.execute("create unique index on marts.daily_activity (student_id) where student_id = 'secret-number'")
     day = MONDAY + timedelta(1)
     universe.publish_rows(fed, [Interaction("clicks", d, "secret-number", at(d, 8), 1) for d in (MONDAY, day)], [])
@@ -168,7 +171,7 @@ def test_an_error_is_told_without_the_row_that_caused_it(fed: Connection, build:
     with pytest.raises(
         dbt.DbtError, match="daily_activity: error: duplicate key value violates unique constraint"
     ) as told:
-        build("tag:daily")
+        build(DAYS)
     shown = capfd.readouterr()
     assert "secret-number" not in f"{told.value} {shown.out} {shown.err}"
 
@@ -178,17 +181,17 @@ def test_an_error_is_told_without_the_row_that_caused_it(fed: Connection, build:
 def test_daily_activity_killed_anywhere_leaves_the_old_rows_and_the_touched_days(
     fed: Connection, build: Build, url: str, project: Project, stopped_at: str
 ) -> None:
-    build("tag:daily")
+    build(DAYS)
     fed.execute("delete from raw.activity where activity_date = %s", [MONDAY])
     universe.touch(fed, [("clicks", MONDAY)])
     fed.commit()
     before, touched = everything(fed, "marts.daily_activity"), everything(fed, "ops.touched_day")
 
-    kill_when_waiting_for(url, project, stopped_at, "tag:daily")
+    kill_when_waiting_for(url, project, stopped_at, DAYS)
     assert everything(fed, "marts.daily_activity") == before
     assert everything(fed, "ops.touched_day") == touched
 
-    build("tag:daily")
+    build(DAYS)
     days = [MONDAY + timedelta(k) for k in range(14)]
     assert mart(fed) == daily_activity([i for i in interactions(days) if i.day != MONDAY], sessions(days))
 
@@ -197,14 +200,14 @@ def test_daily_activity_killed_anywhere_leaves_the_old_rows_and_the_touched_days
 def test_weekly_run_killed_anywhere_publishes_the_same_when_run_again(
     fed: Connection, build: Build, url: str, project: Project, stopped_at: str
 ) -> None:
-    build("tag:daily")
+    build(DAYS)
     universe.pend(fed, [MONDAY, WEEK_2])
     fed.commit()
-    kill_when_waiting_for(url, project, stopped_at, "tag:weekly")
+    kill_when_waiting_for(url, project, stopped_at, WEEKS)
     assert fed.execute("select count(*) from marts.weekly_score").fetchone() == (0,)
     assert fed.execute("select distinct state from ops.publication").fetchall() == [("pending",)]
     fed.commit()
-    build("tag:weekly")
+    build(WEEKS)
     assert fed.execute("select distinct state from ops.publication").fetchall() == [("published",)]
     expected = weekly_scores(university(sums(mart(fed))), [MONDAY, WEEK_2])
     found = universe.scores(fed)
@@ -213,10 +216,10 @@ def test_weekly_run_killed_anywhere_publishes_the_same_when_run_again(
 
 
 def test_a_published_week_is_never_touched_and_a_restatement_adds_a_revision(fed: Connection, build: Build) -> None:
-    build("tag:daily")
+    build(DAYS)
     universe.pend(fed, [MONDAY])
     fed.commit()
-    build("tag:weekly")
+    build(WEEKS)
     tables = ["marts.weekly_score", "marts.weekly_score_revision", "marts.weekly_score_part"]
     published = {t: everything(fed, t) for t in tables}
     assert published["marts.weekly_score"]
@@ -229,8 +232,8 @@ def test_a_published_week_is_never_touched_and_a_restatement_adds_a_revision(fed
     universe.touch(fed, [(s, MONDAY + timedelta(k)) for s in ("clicks", "register") for k in range(14)])
     universe.pend(fed, [WEEK_2])
     fed.commit()
-    build("tag:daily")
-    build("tag:weekly")
+    build(DAYS)
+    build(WEEKS)
     first_week = f"week_start = '{MONDAY}'"
     assert {t: everything(fed, t, first_week) for t in tables} == published
 
@@ -238,7 +241,7 @@ def test_a_published_week_is_never_touched_and_a_restatement_adds_a_revision(fed
     fed.execute("update ops.scoring_parameter set config_version = 'later'")
     universe.pend(fed, [MONDAY], revision=1, reason="the register was upside down")
     fed.commit()
-    build("tag:weekly")
+    build(WEEKS)
     assert everything(fed, "marts.weekly_score_revision", f"{first_week} and revision = 0") == published[tables[1]]
     assert everything(fed, "marts.weekly_score_part", f"{first_week} and revision = 0") == published[tables[2]]
     current = fed.execute(f"select distinct revision, reason, sources_used from marts.weekly_score where {first_week}")
@@ -251,12 +254,12 @@ def test_a_published_week_is_never_touched_and_a_restatement_adds_a_revision(fed
 def test_a_week_that_becomes_pending_during_a_run_waits_for_the_next(
     fed: Connection, build: Build, url: str, project: Project
 ) -> None:
-    build("tag:daily")
+    build(DAYS)
     universe.pend(fed, [MONDAY])
     fed.commit()
     with connect(url) as other:
         other.execute("lock table ops.publication in share mode")
-        runner = subprocess.Popen([sys.executable, "-c", RUN, url, str(project.home), "tag:weekly"])
+        runner = subprocess.Popen([sys.executable, "-c", RUN, url, str(project.home), WEEKS])
         wait_for_lock(url, "ops.publication", runner)
         universe.pend(other, [WEEK_2])
         other.commit()
@@ -297,7 +300,7 @@ def wait_for_lock(url: str, table: str, runner: subprocess.Popen[bytes]) -> None
 
 
 def test_what_is_read_between_runs_survives_a_crash_of_postgres(project: Project, url: str) -> None:
-    names = ["int_case", "int_contact", "int_exemption", "int_ladder_step"]
+    names = ["int_case", "int_contact", "int_exemption", "int_ladder_step", "int_student"]
     with connect(url) as connection:
         query = "select relname, relpersistence from pg_class where relname = any(%s) order by relname"
         assert connection.execute(query, [names]).fetchall() == [(name, "p") for name in names]

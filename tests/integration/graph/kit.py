@@ -16,6 +16,9 @@ from orchestration import driver
 NOW = datetime(2026, 10, 10, 6, tzinfo=UTC)
 SECRET_NAME, SECRET_BADGE = "Zaphod-Planted-Name", "00099887766"
 
+ROSTER = ["id,given,family,badge", *(f"S{i:03},{SECRET_NAME},Example,{SECRET_BADGE}{i:03}" for i in range(20))]
+GOOD = ["badge,at", *(f"{SECRET_BADGE}{i:03},2026-10-09 10:{i:02}" for i in range(20))]
+
 
 def transport(folder: str, name: str) -> dict[str, object]:
     return {
@@ -86,6 +89,11 @@ SUITES: dict[str, list[dict[str, object]]] = {
         rule("named_day", "unnamed_day"),
     ],
 }
+
+
+def faults(*results: dg.ExecuteInProcessResult) -> str:
+    events = [event for result in results for event in result.all_events if event.is_step_failure]
+    return "".join(str(event.step_failure_data.error) for event in events)
 
 
 @dataclass

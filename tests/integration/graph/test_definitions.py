@@ -22,7 +22,10 @@ def test_every_profile_loads_without_a_database(config: str, home: Path, monkeyp
     defs = build_defs(Settings(PROJECT / config, home, None, str(home / "landing")))
     dg.Definitions.validate_loadable(defs)
     groups = {spec.group_name for spec in defs.resolve_all_asset_specs()}
-    assert groups == {"feeds", "quality_gate", "staging", "intermediate", "marts", "source_owners", "notifications"}
+    assert groups == {
+        *("feeds", "quality_gate", "staging", "intermediate", "marts", "source_owners", "notifications"),
+        *("governance", "privacy"),
+    }
 
 
 def test_a_source_is_a_landing_and_a_published_asset(graph: dg.Definitions) -> None:

@@ -16,8 +16,8 @@ from engage.cli import cli
 from engage.warehouse import connect
 from orchestration.commands import _run
 from orchestration.definitions import build_defs
-from tests.integration.graph.kit import SOURCES, SUITES, Installation, source
-from tests.integration.graph.test_runs import faults, metadata
+from tests.integration.graph.kit import SOURCES, SUITES, Installation, faults, source
+from tests.integration.graph.test_runs import metadata
 
 FIRST, SECOND, THIRD = "2026-10-05", "2026-10-12", "2026-10-19"
 TABLES = ("weekly_score", "weekly_score_part", "weekly_score_revision")
@@ -71,7 +71,7 @@ insert into ops.touched_day (source_id, day) select source_id, day from named
 
 
 @pytest.fixture
-def university(installation: Installation, monkeypatch: pytest.MonkeyPatch) -> Installation:
+def university(installation: Installation) -> Installation:
     """Forty students of one programme, who have a score by two sources; one of them lacks a day of the second week."""
     config = installation.served.parent / "config"
     (config / "sources").mkdir(parents=True)
@@ -80,8 +80,8 @@ def university(installation: Installation, monkeypatch: pytest.MonkeyPatch) -> I
         rules = {"description": "any", "expectations": SUITES["gates" if one["record"] == "activity" else "roster"]}
         (config / f"{one['id']}.yaml").write_text(yaml.safe_dump(rules))
     weigh(config, 0.6)
-    monkeypatch.setenv("ENGAGE_CONFIG", str(config))
-    monkeypatch.setenv("ENGAGE_EXPECTATIONS", str(config))
+    installation.monkeypatch.setenv("ENGAGE_CONFIG", str(config))
+    installation.monkeypatch.setenv("ENGAGE_EXPECTATIONS", str(config))
     settings = replace(installation.settings, config=config, expectations=config)
     with connect(installation.run.url, autocommit=True) as connection:
         connection.execute(UNIVERSITY)
@@ -126,7 +126,9 @@ def test_a_published_score_stays_and_a_restatement_adds_a_revision(university: I
     assert (figures["week_start"], figures["weeks_in_this_run"], figures["students_scored"]) == (SECOND, 2, 40)
     assert (figures["late_sources"], figures["missing_sources"], figures["sources_used"]) == ("clicks", "none", 2)
     assert figures["students_insufficient_data"] == 0
-    assert "below_attention_pct" not in figures, "two of forty"
+    below = house.query(f"select count(*) from marts.weekly_score where score < 350 and week_start = '{SECOND}'")
+    assert below == [(3,)] and figures["students_below_attention"] == 5, "to the nearest five"
+    assert not any(name.endswith("_pct") for name in figures)
     for path in FIGURES.glob("*.sql"):
         told = metadata(house, "marts", path.stem)
         # Nobody asked the CRM for anything here, and no ladder has begun.

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import httpx
@@ -40,7 +41,10 @@ def test_the_ui_loads_the_graph_and_ends_with_all_it_started(
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     command = [str(Path(sys.executable).parent / "engage"), "up", "--no-campus", "--port", str(port)]
-    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
+    with ExitStack() as stack:
+        process = stack.enter_context(subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True))
+        # A test that fails would wait for ever for a process that nobody ends.
+        stack.callback(process.kill)
         assert process.stdout is not None
         said = next(line for line in process.stdout if "The Dagster UI" in line)
         url = re.findall(r"http://\S+", said)[0]
