@@ -12,30 +12,23 @@ import pytest
 
 from engage import dbt
 from engage.postgres import running
-from engage.settings import PROJECT
 from engage.warehouse import connect, ensure_database, migrate
 from tests.databases import cloned
 
 _TEMPLATE = "engage_template"
-_CHECKOUTS_OWN = PROJECT / ".engage" / "dagster"
-_was_there = pytest.StashKey[bool]()
-
-
-def pytest_sessionstart(session: pytest.Session) -> None:
-    """Remember whether somebody has an installation in this checkout."""
-    session.stash[_was_there] = _CHECKOUTS_OWN.exists()
-
-
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Fail if a test has left one there: no demo begins beside it."""
-    if _CHECKOUTS_OWN.exists() and not session.stash[_was_there]:
-        print(f"\na test without a home of its own has left {_CHECKOUTS_OWN}")
-        session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
 def pytest_collection_finish() -> None:
     """What is imported by now stays for ever: the collector need not walk over it again and again."""
     gc.freeze()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def nobodys_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What no test gave a home lands here: an installation left in the checkout would stop the next `make demo`."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ENGAGE_HOME", str(tmp_path_factory.mktemp("nobodys_home")))
+        yield
 
 
 @pytest.fixture(scope="session")
