@@ -105,9 +105,17 @@ select
 from pg_auth_members as a
 inner join pg_roles as g on a.roleid = g.oid
 inner join pg_roles as m on a.member = m.oid
+cross join (select nspowner as oid from pg_namespace where nspname = 'ops') as owner
 where
-    (g.rolname = any(%(roles)s) or m.rolname = any(%(roles)s) or g.rolname = any(%(all_data)s))
-    and m.oid <> (select nspowner from pg_namespace where nspname = 'ops') and not m.rolname ~ '^pg_'
+    (
+        g.rolname = any(%(roles)s) or m.rolname = any(%(roles)s) or g.rolname = any(%(all_data)s)
+        -- Whoever may act as the owner. Who made a role may since Postgres 16 give it, and no more.
+        or (
+            g.oid = owner.oid
+            and coalesce((to_jsonb(a) ->> 'set_option')::boolean or (to_jsonb(a) ->> 'inherit_option')::boolean, true)
+        )
+    )
+    and m.oid <> owner.oid and not m.rolname ~ '^pg_'
 group by g.rolname, m.oid, m.rolname, m.rolsuper, m.rolbypassrls, m.rolcreaterole
 """
 _GRANTED = """

@@ -19,7 +19,9 @@ SCOPES: tuple[LiteralString, ...] = ("staff_id", "student_id", "programme_code",
 Scope = tuple[str, str]
 """One of SCOPES and its value."""
 _LOGIN = """
-select rolcanlogin, rolsuper or rolbypassrls or oid = (select nspowner from pg_namespace where nspname = 'ops')
+select
+    rolcanlogin,
+    rolsuper or rolbypassrls or pg_has_role(oid, (select nspowner from pg_namespace where nspname = 'ops'), 'usage')
 from pg_roles where rolname = %s
 """
 _GRANT = """

@@ -118,6 +118,10 @@ def erase(context: click.Context, student_id: str, by: str | None, reason: str, 
     show([asdict(one) for one in ran.taken], as_json, "nothing was held of this student")
     for one in ran.left:
         click.echo(f"left: {one.place}: {one.rows:,}", err=True)
+    if ran.kept:
+        click.echo(
+            f"kept for a legal hold on somebody else: {ran.kept:,} delivered files that nobody can read", err=True
+        )
     context.exit(1 if ran.left else 0)
 
 

@@ -135,7 +135,7 @@ _RIGHTS = [
         "Who was given leave to see what is held about you",
         f"({BY_STUDENT} or {named_in('reason', 'revoke_reason')})",
         "rights",
-        "t.revoked_at",
+        "least(t.revoked_at::date, t.last_day)",
         erase="unname",
         names=("student_id", "reason", "revoke_reason"),
     ),

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from engage import weekly
 from engage.decisions import DecisionError
-from engage.privacy import retention
+from engage.privacy import places, retention
 from engage.privacy.due_dates import load_rights
 from engage.privacy.old_rows import Finding
 from engage.privacy.one_student import Student
@@ -57,21 +57,23 @@ class Erased:
     run_id: int
     taken: list[Trace]
     left: list[Trace]
-    """What the second search found: nothing."""
+    """What the last search found: nothing; else the request stays open, and the same one again goes on with it."""
+    kept: int = 0
+    """Delivered files that nobody can read, and that stay because somebody else has a legal hold."""
 
 
 def look(at: Where, student: str) -> list[Trace]:
     """Return where the student is, place by place. Changes nothing."""
     with connect(at.url, autocommit=True) as connection:
-        return _student(at, connection, student.strip()).search().traces()
+        return _student(at, connection, places.spelt(connection, student)).search().traces()
 
 
 def erase(at: Where, student: str, by: str, reason: str, now: datetime) -> Erased:
     """Delete everything about a student and prove it. Raises DecisionError: a legal hold, no reason, or no name."""
-    student = student.strip()
-    if not student or not by.strip() or not reason.strip():
+    if not student.strip() or not by.strip() or not reason.strip():
         raise DecisionError("an erasure needs a student number, a reason, and the name of who asks for it")
     with connect(at.url, autocommit=True) as connection, retention.deleting(connection):
+        student = places.spelt(connection, student)
         held = "select from ops.legal_hold where student_id = %s and released_at is null"
         if connection.execute(held, [student]).fetchone() is not None:
             raise DecisionError(
@@ -95,11 +97,12 @@ def erase(at: Where, student: str, by: str, reason: str, now: datetime) -> Erase
                 found = one.search()
                 if not (left := found.traces()):
                     break
-        # Before the number is forgotten: killed here, it is asked for again by its number.
-        connection.execute(_ERASED, [digest(at.home, student), now, run_id])
-        _forget(connection, student, by, now)
+        if not left:
+            # Before the number is forgotten: killed here, it is asked for again by its number.
+            connection.execute(_ERASED, [digest(at.home, student), now, run_id])
+            _forget(connection, student, by, now)
         retention.finish(connection, run_id, now, sum(trace.rows for trace in left))
-    return Erased(run_id, taken, left)
+    return Erased(run_id, taken, left, len(found.kept))
 
 
 def digest(home: Path, student: str) -> str:

@@ -39,10 +39,11 @@ def add(connection: Connection, student: str, reason: str, by: str, now: datetim
     if not student.strip() or not reason.strip() or not by.strip():
         raise DecisionError("a legal hold needs a student number, a reason, and the name of who places it")
     with connection.transaction():
+        student = places.spelt(connection, student)
         # Not in the middle of a deletion: what it is about to take would go all the same.
         connection.execute("select pg_advisory_xact_lock(hashtext('engage.deletion'))")
-        row = connection.execute(_ADD, [student.strip(), reason.strip(), now, by.strip()]).fetchone()
-        ((is_known,),) = connection.execute(_IS_KNOWN, {"student": student.strip()}).fetchall()
+        row = connection.execute(_ADD, [student, reason.strip(), now, by.strip()]).fetchone()
+        ((is_known,),) = connection.execute(_IS_KNOWN, {"student": student}).fetchall()
     connection.commit()
     said = f"legal hold {row[0]}: nothing of the student is deleted" if row else "the student is held already"
     return said if is_known else said + _UNKNOWN
@@ -51,7 +52,7 @@ def add(connection: Connection, student: str, reason: str, by: str, now: datetim
 def release(connection: Connection, student: str, by: str, now: datetime) -> str:
     """Release the hold of a student; return what follows. Commits. Raises DecisionError when there is none."""
     with connection.transaction():
-        row = connection.execute(_RELEASE, [now, by.strip(), student.strip()]).fetchone()
+        row = connection.execute(_RELEASE, [now, by.strip(), places.spelt(connection, student)]).fetchone()
     connection.commit()
     if row is None:
         raise DecisionError("there is no legal hold of this student")

@@ -35,6 +35,12 @@ select {_COLUMNS} from ops.delivery
 where deleted_at is null or redacted_at is not null
 order by source_id, version_at, delivery_id
 """  # noqa: S608
+# Nobody can decide on what is not there any more.
+_GIVE_UP = """
+update ops.batch set state = case when state in ('held', 'loading') then 'rejected' else state end,
+    is_stale = false, held_since = null
+where delivery_id = %s and (state in ('held', 'loading') or is_stale)
+"""
 _BROKEN = (UnreadableError, UnicodeError, EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile, zipfile.BadZipFile)
 
 
@@ -108,7 +114,10 @@ def rewrite_all(
         ]
         for delivery, target, lines in zip(deliveries, targets, side_by_side(_rewritten, work), strict=True):
             if lines is None:
-                delete(store_url, connection, delivery, now)
+                discard(store_url, delivery)
+                with connection.transaction():
+                    enter_deleted(connection, delivery, now)
+                connection.commit()
                 yield 1
             elif lines:
                 # The ledger first: bytes that are not those of content_hash are never there without its knowing.
@@ -122,17 +131,27 @@ def rewrite_all(
             target.unlink(missing_ok=True)
 
 
-def delete(store_url: str, connection: Connection, delivery: Delivery, now: datetime) -> None:
-    """Delete the bytes of a delivery; the ledger keeps that they were received. Commits. May be repeated."""
-    with connection.transaction():
-        connection.execute(
-            "update ops.delivery set deleted_at = %s, redacted_at = null where delivery_id = %s",
-            [now, delivery.delivery_id],
-        )
-    connection.commit()
+def discard(store_url: str, delivery: Delivery) -> None:
+    """Delete the bytes of a delivery. May be repeated.
+
+    Before the ledger says so: a store that refuses, or a kill, must leave it to the next run.
+    """
     store = Store(store_url)
     with contextlib.suppress(FileNotFoundError):
         store.files.rm_file(f"{store.root}/{delivery.landed_path}")
+
+
+def enter_deleted(connection: Connection, delivery: Delivery, now: datetime, is_whole: bool = True) -> None:
+    """Enter that a delivery has gone, in the caller's transaction; the ledger keeps that it was received.
+
+    `is_whole`: no bytes of it are left.
+    """
+    connection.execute(
+        "update ops.delivery set deleted_at = %s, redacted_at = case when %s then null else redacted_at end"
+        " where delivery_id = %s",
+        [now, is_whole, delivery.delivery_id],
+    )
+    connection.execute(_GIVE_UP, [delivery.delivery_id])
 
 
 def _lines(store_url: str, delivery: Delivery, source: Source | None, refs: Sequence[Reference]) -> Found | None:

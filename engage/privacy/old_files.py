@@ -23,7 +23,8 @@ from engage.warehouse import Connection
 FOLDERS = {"subject_access": "subject-access", "outbox": "outbox", "logs": "logs", "reports": "reports"}
 """Class of config/retention.yaml -> folder of ENGAGE_HOME."""
 Note = Callable[[str, int], None]
-_NUMBER = re.compile(r"^0*(\d+)(?=\D|$)")
+_NUMBER = re.compile(r"^\.?0*(\d+)(?=\D|$)")
+"""Of a request or a message; a file that was being written when its process was killed begins with a dot."""
 _COLUMNS = ", ".join(f"d.{column}" for column in Delivery.__dataclass_fields__)
 # Those rewritten for a legal hold come again, for it may have been released.
 _PAST = f"""
@@ -40,12 +41,17 @@ where
     ) < %(older)s
 order by d.delivery_id
 """  # noqa: S608
-# Nobody can decide on what is not there any more.
-_GIVE_UP = """
-update ops.batch set state = case when state in ('held', 'loading') then 'rejected' else state end,
-    is_stale = false, held_since = null
-where delivery_id = %s and (state in ('held', 'loading') or is_stale)
-"""
+
+
+@dataclass(frozen=True)
+class _Past:
+    """A delivery that is past its period."""
+
+    delivery: Delivery
+    is_held: bool
+    """It is, or may be, about somebody with a legal hold."""
+    is_done: bool
+    """All that may go of it has gone."""
 
 
 @dataclass(frozen=True)
@@ -64,33 +70,27 @@ class OldLanded:
         return f"landing ({self.source.source_id})"
 
     def find(self) -> Finding:
-        """Count the files; held: those of which lines of people with a legal hold stay."""
+        """Count the files; held: those that stay, whole or in part, because somebody has a legal hold."""
         files = list(self._files())
-        held = sum(1 for _, lines in files if lines)
-        done = sum(1 for (_, is_rewritten), lines in files if lines and is_rewritten)
+        held = sum(1 for one in files if one.is_held)
+        done = sum(1 for one in files if one.is_done)
         return Finding(self.place, "source", self.source.kept_from or date.min, len(files) - done, held)
 
     def take(self, note: Note, now: datetime) -> None:
         """Delete them, or leave of them only what is about people with a legal hold."""
         refs = references(self.connection, self.held.students) if self.held else []
-        for (delivery, is_rewritten), lines in list(self._files()):
-            if lines and is_rewritten:
-                continue
-            if lines:
-                landed.rewrite(self.store_url, self.connection, delivery, self.declared, refs, now, only=True)
+        for one in [one for one in self._files() if not one.is_done]:
+            if one.is_held:
+                landed.rewrite(self.store_url, self.connection, one.delivery, self.declared, refs, now, only=True)
             else:
-                landed.delete(self.store_url, self.connection, delivery, now)
+                landed.discard(self.store_url, one.delivery)
             with self.connection.transaction():
-                self.connection.execute(_GIVE_UP, [delivery.delivery_id])
-                if lines:
-                    self.connection.execute(
-                        "update ops.delivery set deleted_at = %s where delivery_id = %s", [now, delivery.delivery_id]
-                    )
-                note("file_rewritten" if lines else "file_deleted", 1)
+                landed.enter_deleted(self.connection, one.delivery, now, is_whole=not one.is_held)
+                note("file_rewritten" if one.is_held else "file_deleted", 1)
             self.connection.commit()
 
-    def _files(self) -> Iterator[tuple[tuple[Delivery, bool], int]]:
-        """Yield the deliveries that are past, whether each was rewritten already, and how many lines are held."""
+    def _files(self) -> Iterator[_Past]:
+        """Yield the deliveries that are past."""
         given = {"source": self.source.source_id, "older": self.source.kept_from or date.min}
         cursor = self.connection.cursor(row_factory=class_row(Delivery))
         past = cursor.execute(_PAST, given).fetchall()
@@ -102,9 +102,12 @@ class OldLanded:
         }
         refs = references(self.connection, self.held.students) if self.held and past else []
         sources: Mapping[str, Source] = {self.declared.id: self.declared} if self.declared else {}
-        found = {f.delivery_id: len(f.lines) for f in landed.find(self.store_url, past, sources, refs)} if refs else {}
+        found = {f.delivery_id: f for f in landed.find(self.store_url, past, sources, refs)} if refs else {}
         for delivery in past:
-            yield (delivery, delivery.delivery_id in gone), found.get(delivery.delivery_id, 0)
+            held = found.get(delivery.delivery_id)
+            # Of what nobody can read, nobody can say that it is not about them.
+            is_done = held is not None and (held.is_unreadable or delivery.delivery_id in gone)
+            yield _Past(delivery, held is not None, is_done)
 
 
 @dataclass(frozen=True)

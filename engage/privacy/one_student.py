@@ -49,10 +49,13 @@ class Found:
     """Folder of the home -> files that go."""
     lists: list[Path]
     """Lists of exemptions, of which lines go."""
+    kept: list[landed.Found]
+    """Files that nobody can read, and that may be about somebody with a legal hold: they stay."""
 
     def traces(self) -> list[Trace]:
         """Return how much that is, the places with nothing left out."""
         lines = sum(len(found.lines) + found.is_unreadable for found in self.landed)
+        lines += sum(len(found.lines) for found in self.kept)
         counts = [(place.table, sum(map(len, tables.values()))) for place, tables in self.rows.items()]
         counts += [("landing", lines), *((folder, len(paths)) for folder, paths in self.files.items())]
         counts.append((DROP_FOLDER, len(self.lists)))
@@ -74,16 +77,20 @@ class Student:
 
     def search(self) -> Found:
         """Return where the student is; what is open of the request itself is forgotten last, and no trace."""
+        # Of what nobody can read, nobody can say whom it is about.
+        is_held = self._connection.execute("select from ops.legal_hold where released_at is null limit 1").rowcount > 0
+        files = list(landed.find(self._store_url, landed.deliveries(self._connection), self._sources, self._refs))
         # What refers to a row stands before it: messages are found by what is deleted after them.
         return Found(
             {place: self._rows(place) for place in self._places if place.table != "ops.subject_request"},
-            list(landed.find(self._store_url, landed.deliveries(self._connection), self._sources, self._refs)),
+            [one for one in files if not (is_held and one.is_unreadable)],
             {folder: list(self._files(keep)) for keep, folder in old_files.FOLDERS.items()},
             [
                 path
                 for path in sorted((self._home / DROP_FOLDER).glob("*"))
                 if path.is_file() and names(path, self._who)
             ],
+            [one for one in files if is_held and one.is_unreadable],
         )
 
     def take(self, found: Found, note: Note, now: datetime) -> None:

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from engage.decisions import DecisionError
 from engage.privacy.declared_places import DECLARED
 from engage.privacy.place import Place as Place
 from engage.strict import ConfigurationError
@@ -76,6 +77,14 @@ _ABOUT = {
 }
 
 
+_SPELT = """
+select student_id from pii.student where lower(student_id) = lower(%(said)s)
+union select student_id from pii.identity where lower(student_id) = lower(%(said)s)
+union select student_id from pii.identity_sighting where lower(student_id) = lower(%(said)s)
+union select student_id from ops.legal_hold where lower(student_id) = lower(%(said)s)
+"""
+
+
 @dataclass(frozen=True)
 class Person:
     """Everything by which somebody is known here."""
@@ -89,6 +98,21 @@ class Person:
     def parameters(self) -> dict[str, object]:
         """Parameters of `Place.find`: students, refs, and words, a pattern of refs in a text."""
         return {"students": list(self.students), "refs": list(self.refs), "words": _words(self.refs)}
+
+
+def spelt(connection: Connection, said: str) -> str:
+    """Return a student number that somebody typed, small or capital letters, as the lists write it.
+
+    Of one that no list names, as it was typed. Raises DecisionError if it may be one of several.
+    """
+    known = {str(student) for (student,) in connection.execute(_SPELT, {"said": said.strip()}).fetchall()}
+    if said.strip() in known or not known:
+        return said.strip()
+    if len(known) > 1:
+        raise DecisionError(
+            "several student numbers differ only in small and capital letters: write it as the lists do"
+        )
+    return known.pop()
 
 
 def person(connection: Connection, student: str) -> Person:

@@ -16,7 +16,7 @@ from engage.messaging import load_messaging
 from engage.privacy.due_dates import Period
 from engage.privacy.holdings import Holdings, gather, unknown_references
 from engage.privacy.periods import Periods, load_periods
-from engage.privacy.places import Person, person
+from engage.privacy.places import Person, person, spelt
 from engage.privacy.references import references
 from engage.privacy.subject_access_archive import write
 from engage.privacy.subject_access_page import AboutSource, Frame
@@ -144,7 +144,7 @@ def record(
     if not student.strip() or not by.strip():
         raise DecisionError("a request needs the number of a student, and the name of who records it")
     given = {
-        "student": student.strip(),
+        "student": spelt(connection, student),
         "received": received,
         "due": period.due(received),
         "now": now,
@@ -194,13 +194,14 @@ def is_known(connection: Connection, student: str) -> bool:
     row = connection.execute(
         "select exists (select from pii.student where student_id = %(student)s)"
         " or exists (select from raw.students where student_id = %(student)s)",
-        {"student": student},
+        {"student": spelt(connection, student)},
     ).fetchone()
     return bool(row and row[0])
 
 
 def holdings(installation: Installation, student: str) -> Holdings:
     """Return everything held of a student, of one whom no roster names by the number as any reference. Commits."""
+    student = spelt(installation.connection, student)
     who, refs = person(installation.connection, student), references(installation.connection, [student])
     if not is_known(installation.connection, student):
         who, refs = Person((student,), (student.lower(),)), unknown_references(student)

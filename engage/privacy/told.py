@@ -35,7 +35,7 @@ _BLANK = f"""
 update ops.outbox as t set
     message_key = case
         when t.message_id = any(%(back)s) then '{ERASED} ' || t.message_id
-        else regexp_replace(t.message_key, %(words)s, '{ERASED}', 'gi')
+        else regexp_replace(t.message_key, %(words)s, '{ERASED} ' || t.message_id, 'gi')
     end,
     recipient = case
         when t.kind = 'student' or t.order_key like 'letter:%%' or t.recipient ~* %(words)s then '{ERASED}'

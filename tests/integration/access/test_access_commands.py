@@ -64,6 +64,24 @@ REFUSED = [
 ]
 
 
+def test_who_may_act_as_the_owner_is_found_and_granted_nothing(owner: Connection, engage: Engage) -> None:
+    """On a server whose pipeline has a login of its own, as institutions' have."""
+    owner.execute("create role pipeline login")
+    owner.execute("alter schema ops owner to pipeline")
+    try:
+        assert ("ada_king", "member of pipeline", "no privilege holds it back") not in differences(owner)
+        owner.execute("grant pipeline to ada_king")
+        assert ("ada_king", "member of pipeline", "no privilege holds it back") in differences(owner)
+        code, _, err = engage("grant", "ada_king", "engage_bi", *WHY)
+        assert code == 1 and "ada_king" in err
+        owner.execute("revoke pipeline from ada_king; grant pipeline to ada_king with inherit false, set false")
+        assert ("ada_king", "member of pipeline", "no privilege holds it back") not in differences(owner)
+    finally:
+        owner.execute("alter schema ops owner to current_user")
+        owner.execute("revoke pipeline from ada_king")
+        owner.execute("drop role pipeline")
+
+
 def test_what_makes_no_sense_is_refused(owner: Connection, engage: Engage) -> None:
     for words, said in REFUSED:
         code, _, err = engage(*words)

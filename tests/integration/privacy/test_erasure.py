@@ -1,5 +1,6 @@
 """One student is erased from every place; all others, and every number that was published, are as they were."""
 
+import gzip
 import subprocess
 import sys
 from datetime import UTC, date, datetime
@@ -64,6 +65,7 @@ def keeping(database_url: str, tmp_path: Path) -> Keeping:
     for folder, name, content in [
         *(("outbox", "000001-email.eml", "Ada is silent"), ("outbox", "000002-email.eml", "Bob is silent")),
         *(("subject-access", "1.zip", "x"), ("subject-access", "2.zip", "y"), ("logs", "night.log", "refused: us1")),
+        *(("subject-access", ".1.zip.part", "x"), ("subject-access", ".2.zip.part", "y")),
         *(("logs", "day.log", "refused: us10b"), ("reports", "weekly.html", "all is well")),
         ("exemptions", "may.csv", "student_id,starts_on\nS1,2026-05-01\nS2,2026-05-01\n"),
     ]:
@@ -103,14 +105,15 @@ def test_a_student_goes_from_every_place_and_nobody_else_does(keeping: Keeping) 
     assert rows(keeping) == before, "a preview changes nothing"
     assert told["landing"] == 3 * 4 + 1
     assert told["quarantine.row"] == 1
-    assert told["subject-access"] == told["outbox"] == told["logs"] == told["exemptions"] == 1
+    assert told["subject-access"] == 2, "also one that was never finished"
+    assert told["outbox"] == told["logs"] == told["exemptions"] == 1
     done = erase(keeping)
     assert done.left == []
     assert {trace.place: trace.rows for trace in done.taken} == told
 
     after = rows(keeping)
     gone, came = before - after, after - before
-    about = ("s1", "ada is silent", "/1.zip", "ops.delivery ")
+    about = ("s1", "ada is silent", "/1.zip", "/.1.zip", "ops.delivery ")
     assert not [row for row in gone if not any(word in row.lower() for word in about)]
     assert not [row for row in after if "s1" in row.lower().replace("s10", "") or "Ada" in row], "nothing is left"
     # Texts and requests without a name, deliveries whose files were rewritten.
@@ -178,6 +181,43 @@ def test_a_legal_hold_forbids_it(keeping: Keeping) -> None:
     for by, reason in (("", "asked for"), ("ada", " ")):
         with pytest.raises(DecisionError, match="a reason, and the name"):
             erasure.erase(where(keeping), "S2", by, reason, NOW)
+
+
+def test_a_number_is_known_in_small_and_capital_letters(keeping: Keeping) -> None:
+    holds.add(keeping.gate.connection, " s1", "a complaint", "ada", NOW)
+    with pytest.raises(DecisionError, match="legal hold"):
+        erasure.erase(where(keeping), "s1", "ada", "asked for", NOW)
+    holds.release(keeping.gate.connection, "s1", "ada", NOW)
+    assert erasure.look(where(keeping), "s1") == erasure.look(where(keeping), "S1")
+    assert erasure.erase(where(keeping), "s1", "ada", "asked for", NOW).left == []
+    assert keeping.one("select count(*) from raw.attendance where student_id = 'S1'") == 0
+    keeping.gate.execute("insert into ops.legal_hold (student_id, reason, placed_at, placed_by) values ('ss2', 'x', now(), 'x'), ('SS2', 'x', now(), 'x')")  # fmt: skip  # noqa: E501
+    with pytest.raises(DecisionError, match="differ only in small and capital letters"):
+        erasure.erase(where(keeping), "Ss2", "ada", "asked for", NOW)
+
+
+def test_what_nobody_can_read_goes_unless_somebody_else_is_held(keeping: Keeping) -> None:
+    torn = gzip.compress(b"Event Id,Student Number\n9,S2\n" + b"9,another\n" * 900_000)[:-9]
+    delivered = keeping.gate.deliver(keeping.source("attendance"), b"PK\x03\x04 torn", "torn.zip", DAYS[0])
+    keeping.process()
+    state = "select b.state, b.is_stale, d.deleted_at is not null from ops.batch as b inner join ops.delivery as d"
+    state += f" using (delivery_id) where delivery_id = {delivered}"
+    assert keeping.gate.execute(state) == [("held", False, False)]
+    holds.add(keeping.gate.connection, "S3", "a complaint", "ada", NOW)
+    done = erase(keeping)
+    assert (done.left, done.kept) == ([], 1)
+    assert keeping.gate.execute(state) == [("held", False, False)]
+
+    # What can be read of it is known to be about the student: that is not done until somebody has seen to it.
+    keeping.gate.deliver(keeping.source("attendance"), torn, "torn.gz", DAYS[1])
+    again = erasure.erase(where(keeping), "S2", "ada", "asked for", NOW)
+    assert ([trace.place for trace in again.left], again.kept) == (["landing"], 2)
+    still = "select count(*) from ops.subject_request where kind = 'erasure' and completed_at is null"
+    assert keeping.one(still) == 1
+    holds.release(keeping.gate.connection, "S3", "ada", NOW)
+    ended = erasure.erase(where(keeping), "S2", "ada", "asked for", NOW)
+    assert (ended.left, ended.kept, keeping.one(still)) == ([], 0, 0)
+    assert keeping.gate.execute(state) == [("rejected", False, True)], "nobody need decide on it any more"
 
 
 def test_a_source_that_delivers_the_student_again_is_noticed(keeping: Keeping) -> None:

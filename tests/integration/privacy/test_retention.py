@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
+from fsspec.implementations.local import LocalFileSystem
 
 from engage.cli import main
 from engage.privacy import holds, landed, periods, retention
@@ -165,8 +166,56 @@ retention.run({keeping.gate.url!r}, Path({str(keeping.config)!r}), Path({str(kee
         assert days(keeping, "raw.attendance") == days(keeping, "raw.activity") == LEFT
         assert keeping.one("select count(*) from quarantine.row") == 0
         assert keeping.one("select count(*) from ops.delivery where deleted_at is not null") == 9
+        assert keeping.one("select sum(rows) from ops.deletion where way = 'file_deleted'") == 9
+        assert files(keeping) == 2 * len(LEFT) + 1, "what the ledger calls deleted lies nowhere"
         gone = "select coalesce(sum(rows), 0) from ops.deletion where place like 'raw.%%' or place like 'quarantine%%'"
         assert keeping.one(gone.replace("%%", "%")) == 20 + 12 + 3 + 8, "each row is counted once"
+
+
+def test_what_a_store_refuses_to_delete_is_deleted_by_the_next_run(
+    keeping: Keeping, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError("no")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(LocalFileSystem, "rm_file", refuse)
+        with pytest.raises(PermissionError):
+            keeping.run(LATER)
+    assert {one.place: one.rows for one in keeping.look(LATER)}["landing (attendance)"] == 4, "it is known to be there"
+    assert keeping.run(LATER).left == []
+    assert files(keeping) == 2 * len(LEFT) + 1
+    assert keeping.one("select sum(rows) from ops.deletion where way = 'file_deleted'") == 9
+
+
+def test_what_nobody_can_read_stays_while_somebody_is_held(keeping: Keeping) -> None:
+    broken = keeping.gate.deliver(keeping.source("attendance"), b"PK\x03\x04 torn", "torn.zip", date(2026, 1, 7))
+    keeping.process()
+    holds.add(keeping.gate.connection, "S1", "a complaint", "ada", LATER)
+    assert keeping.run(LATER).left == []
+    state = "select b.state, d.deleted_at is not null from ops.batch as b inner join ops.delivery as d"
+    state += f" using (delivery_id) where delivery_id = {broken}"
+    assert keeping.gate.execute(state) == [("held", False)]
+    assert {one.place: (one.rows, one.held) for one in keeping.look(LATER)}["landing (attendance)"] == (0, 5)
+    holds.release(keeping.gate.connection, "S1", "ada", LATER)
+    assert keeping.run(LATER).left == []
+    assert keeping.gate.execute(state) == [("rejected", True)]
+    assert files(keeping) == 2 * len(LEFT) + 1
+
+
+def test_leave_to_see_students_goes_when_it_has_ended_for_so_long(keeping: Keeping) -> None:
+    for student, last, revoked in (
+        *(("S1", "2024-05-03", None), ("S2", "2024-05-05", None), ("S3", None, "2024-05-03")),
+        *(("S4", "2027-01-01", "2024-05-03"), ("S5", None, None)),
+    ):
+        keeping.gate.execute(
+            "insert into ops.access_grant (login, database_role, student_id, last_day, granted_at, granted_by, reason,"
+            " revoked_at, revoked_by, revoke_reason)"
+            " values ('ada', 'engage_staff', %s, %s, '2024-01-01', 'grace', 'cover', %s, %s, %s)",
+            [student, last, revoked, *([revoked and "grace", revoked and "over"])],
+        )
+    assert keeping.run(LATER).left == []
+    assert keeping.gate.execute("select student_id from ops.access_grant order by 1") == [("S2",), ("S5",)]
 
 
 def test_rows_that_others_refer_to_go_with_the_last_of_them(keeping: Keeping) -> None:
