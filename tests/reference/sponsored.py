@@ -98,6 +98,7 @@ def _of(student: Student, world: World, days: Sequence[date], lacking: set[date]
     begins = min((start or date.min for _, start, _ in student.periods), default=date.min)
     own = [day for day in days if day >= begins]
     found = []
+    surest: dict[date | None, int] = {}
     for day in own:
         before = [on for on in student.contacts if on <= day]
         last = max(before, default=None)
@@ -106,6 +107,7 @@ def _of(student: Student, world: World, days: Sequence[date], lacking: set[date]
         because = _reason(student, world, day)
         counted = sum(_reason(student, world, one) is None for one in since)
         certain = sum(_reason(student, world, one) is None for one in sure)
+        surest[last] = max(certain, surest.get(last, 0))
         points = student.contacts.get(day, {})
         row = Row(
             sum(points.values()),
@@ -117,7 +119,7 @@ def _of(student: Student, world: World, days: Sequence[date], lacking: set[date]
             day not in lacking,
             sum(one in lacking for one in since),
             world.limit_days - counted,
-            _status(because, counted, certain, world),
+            _status(because, counted, surest[last], world),
             because,
         )
         found.append((day, row))
@@ -125,6 +127,7 @@ def _of(student: Student, world: World, days: Sequence[date], lacking: set[date]
 
 
 def _status(because: str | None, counted: int, certain: int, world: World) -> str:
+    """Judge by the most that was ever certain since the last contact: what broke later takes nothing back."""
     if because:
         return "not_counted"
     if certain > world.limit_days:

@@ -366,30 +366,38 @@ counted as (
         since_certain as (partition by n, certain_from order by day)
 ),
 
+-- who passed a day for certain before a feed broke has passed it
+ensured as (
+    select
+        *,
+        max(certain_days) over (partition by n, counted_from order by day) as surest_days
+    from counted
+),
+
 final as (
     select
-        counted.student_id,
-        counted.day as contact_date,
-        coalesce(counted.contact_points, 0) as contact_points,
-        counted.kinds,
-        counted.last_contact_date,
-        counted.day - counted.counted_from as days_since_last_contact_point,
-        counted.counted_days,
-        counted.certain_days,
-        counted.is_incomplete = 0 as is_complete,
-        counted.incomplete_days,
+        ensured.student_id,
+        ensured.day as contact_date,
+        coalesce(ensured.contact_points, 0) as contact_points,
+        ensured.kinds,
+        ensured.last_contact_date,
+        ensured.day - ensured.counted_from as days_since_last_contact_point,
+        ensured.counted_days,
+        ensured.certain_days,
+        ensured.is_incomplete = 0 as is_complete,
+        ensured.incomplete_days,
         settings.limit_days,
-        settings.limit_days - counted.counted_days as days_left,
+        settings.limit_days - ensured.counted_days as days_left,
         case
-            when counted.not_counted_because is not null then 'not_counted'
-            when counted.certain_days > settings.limit_days then 'over_limit'
-            when counted.counted_days > settings.limit_days then 'undetermined'
-            when counted.certain_days >= settings.warn_from then 'warning'
-            when counted.counted_days >= settings.warn_from then 'undetermined'
+            when ensured.not_counted_because is not null then 'not_counted'
+            when ensured.surest_days > settings.limit_days then 'over_limit'
+            when ensured.counted_days > settings.limit_days then 'undetermined'
+            when ensured.surest_days >= settings.warn_from then 'warning'
+            when ensured.counted_days >= settings.warn_from then 'undetermined'
             else 'within'
         end as status,
-        counted.not_counted_because
-    from counted
+        ensured.not_counted_because
+    from ensured
     cross join settings
 )
 

@@ -232,8 +232,17 @@ def quiet_world(**changes: Any) -> World:
 
 def test_a_broken_feed_flags_nobody_and_hides_nobody_who_is_certain(connection: Connection, project: Project) -> None:
     whole = dict.fromkeys(DAYS, True)
-    for broken, said in ((None, "over_limit"), (LAST, "undetermined"), (DAYS[3], "over_limit")):
-        feed = Feed("register", REGISTER, {day: day != broken for day in whole})
+    cases: tuple[tuple[list[date], str], ...] = (
+        ([], "over_limit"),
+        ([LAST], "over_limit"),
+        ([DAYS[3]], "over_limit"),
+        ([DAYS[15], LAST], "over_limit"),
+        ([DAYS[15], DAYS[30], DAYS[45]], "undetermined"),
+        (DAYS[21:], "undetermined"),
+        (DAYS[22:], "over_limit"),
+    )
+    for broken, said in cases:
+        feed = Feed("register", REGISTER, {day: day not in broken for day in whole})
         put(connection, quiet_world(feeds=[feed]))
         row = found(connection, project)["s", LAST]
         assert (row.status, row.counted_days) == (said, 55), broken
