@@ -23,6 +23,8 @@ exemptions as (select * from {{ ref('int_exemption') }}),
 
 health as not materialized (select * from {{ ref('source_health') }}),
 
+calendar as (select * from {{ ref('stg_feeds__term_calendar') }}),
+
 sources as (select * from {{ source('ops', 'source') }}),
 
 settings as (
@@ -90,28 +92,125 @@ last_activity as (
 ),
 
 -- late by the source's own measure, in which quiet days do not count
-late as (
+feeds as (
     select
+        sources.source_id,
         sources.title,
-        (
-            select max(h.health_date)
-            from health as h
-            where h.source_id = sources.source_id and h.covered
-        ) as last_date
-    from health
-    inner join sources on health.source_id = sources.source_id
+        sources.enabled_from,
+        sources.disabled_from,
+        string_to_array(sources.quiet_weekdays, ',') as quiet_weekdays,
+        string_to_array(sources.quiet_in, ',') as quiet_in,
+        min(health.health_date) filter (where health.covered) as first_date,
+        max(health.health_date) filter (where health.covered) as last_date,
+        coalesce(
+            bool_or(health.freshness in ('warning', 'stale')) filter (
+                where health.health_date = (select max(h.health_date) from health as h)
+            ),
+            false
+        ) as is_late
+    from sources
+    inner join health on sources.source_id = health.source_id
+    where sources.category is not null
+    group by
+        sources.source_id, sources.title, sources.enabled_from, sources.disabled_from, sources.quiet_weekdays, sources.quiet_in
+),
+
+newest_calendar as (
+    select
+        source_id,
+        max(as_of_date) as as_of_date
+    from calendar
+    group by source_id
+),
+
+-- as int_evidence_day has them
+kinds_of_day as (
+    select
+        calendar.kind,
+        calendar.starts_on,
+        calendar.ends_on
+    from calendar
+    inner join newest_calendar
+        on calendar.source_id = newest_calendar.source_id and calendar.as_of_date = newest_calendar.as_of_date
+    where calendar.programme_code is null and calendar.cohort is null
+),
+
+-- that a page is about: the newest week with the three before it, and the longest window of the daily rating
+shown_spans as (
+    select
+        max(newest_trends.week_start) - 21 as first_day,
+        max(newest_trends.week_start) + 6 as last_day
+    from newest_trends
+    union all
+    select
+        parameters.today - 21 as first_day,
+        parameters.today - 1 as last_day
+    from parameters
+),
+
+shown_days as (
+    select distinct days.day::date as day
+    from shown_spans
+    cross join parameters
+    cross join
+        generate_series(
+            shown_spans.first_day::timestamp,
+            least(shown_spans.last_day, parameters.today - 1)::timestamp,
+            interval '1 day'
+        ) as days (day)
+),
+
+-- held, of poor quality, or skipped; of the days after the last that came, only lateness tells whether they are missing
+gaps as (
+    select
+        feeds.source_id,
+        min(health.health_date) as first_date,
+        max(health.health_date) as last_date,
+        count(*) as days
+    from feeds
+    inner join health on feeds.source_id = health.source_id
+    inner join shown_days on health.health_date = shown_days.day
     where
-        health.health_date = (select max(h.health_date) from health as h)
-        and health.freshness in ('warning', 'stale')
-        and sources.category is not null
+        not health.complete
+        and health.health_date >= greatest(feeds.first_date, feeds.enabled_from)
+        and health.health_date < coalesce(feeds.disabled_from, 'infinity')
+        and (health.health_date <= feeds.last_date or (health.quality_score is not null and not feeds.is_late))
+        and (
+            health.covered
+            or not (
+                coalesce(to_char(health.health_date, 'Dy') = any(feeds.quiet_weekdays), false)
+                or exists (
+                    select from kinds_of_day
+                    where
+                        health.health_date between kinds_of_day.starts_on and kinds_of_day.ends_on
+                        and (kinds_of_day.kind = 'closure' or kinds_of_day.kind = any(feeds.quiet_in))
+                )
+            )
+        )
+    group by feeds.source_id
+),
+
+incomplete as (
+    select
+        feeds.title,
+        concat_ws(
+            ', ',
+            case
+                when gaps.days = 1 then to_char(gaps.first_date, 'FMDD FMMonth')
+                else
+                    gaps.days || ' days from ' || to_char(gaps.first_date, 'FMDD FMMonth')
+                    || ' to ' || to_char(gaps.last_date, 'FMDD FMMonth')
+            end,
+            case when feeds.is_late then 'since ' || to_char(feeds.last_date + 1, 'FMDD FMMonth') end
+        ) as since
+    from feeds
+    left join gaps on feeds.source_id = gaps.source_id
+    where feeds.is_late or gaps.source_id is not null
 ),
 
 missing as (
-    select
-        string_agg(
-            title || coalesce(' (since ' || to_char(last_date + 1, 'FMDD FMMonth') || ')', ''), ', ' order by title
-        ) as sources
-    from late
+    select string_agg(title || coalesce(' (' || nullif(since, '') || ')', ''), ', ' order by title) as sources
+    from incomplete
 ),
 
 exempt as (

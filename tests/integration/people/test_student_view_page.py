@@ -141,6 +141,13 @@ def test_there_is_no_number_unless_it_is_configured() -> None:
     assert told.as_json["score"] == 412 and told.as_json["weeks"][0]["score"] == 412
 
 
+def test_a_score_beside_others_is_told_as_a_comparison_in_every_direction() -> None:
+    said = setting()["words"]["direction"]
+    for way in ("rising", "falling"):  # the score falls, too, where the others do more
+        assert said[way].startswith("Compared with other students, ")
+    assert said["falling"] in student_view_page.page(shown())
+
+
 def test_who_is_left_alone_gets_a_kind_sentence_and_nothing_else_of_the_sort() -> None:
     words = setting()["words"]
     nothing = dict.fromkeys(
