@@ -72,7 +72,9 @@ def all_schedules(scoring: Scoring) -> list[dg.ScheduleDefinition]:
     def _summaries(warehouse: WarehouseResource) -> dg.RunRequest | dg.SkipReason:
         with readable_failures(), warehouse.connect() as connection:
             due = editions.due(connection, clock.now())
-        return dg.RunRequest(tags={"engage/why": ", ".join(due)}) if due else dg.SkipReason("No summary is due.")
+        if not due:
+            return dg.SkipReason("No summary is due.")
+        return dg.RunRequest(tags={"engage/why": ", ".join(f"{kind} {period.end}" for kind, period in due)})
 
     regular = [
         dg.ScheduleDefinition(

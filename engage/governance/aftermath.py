@@ -46,14 +46,14 @@ select
 from judged
 group by week_start
 """
-# Everybody once, with the first intervention of which the outcome is known.
+# Everybody once, with the first settled intervention: a rise is known after four weeks, that there is none after six.
 _OUTCOMES = """
 with first_ones as (
     select distinct on (o.student_id) o.*
     from marts.intervention_outcome as o cross join ops.scoring_parameter as p
     where
         (o.occurred_at at time zone p.time_zone)::date between %(since)s and %(until)s
-        and o.recovered is not null
+        and o.is_settled and o.recovered is not null
     order by o.student_id, o.occurred_at, o.kind, o.source_id, o.intervention_id
 )
 select
@@ -110,7 +110,7 @@ class Hits:
 
 @dataclass(frozen=True)
 class Outcomes:
-    """What became of students who were contacted, beside comparable ones."""
+    """What became of students who were contacted and whose six weeks are over, beside comparable ones."""
 
     people: int
     recovered: int

@@ -4,7 +4,7 @@ Keys, days and numbers only: no names of those who decided, and none of their re
 """
 
 from collections.abc import Sequence
-from datetime import date
+from datetime import date, datetime
 
 from engage.warehouse import Connection
 
@@ -30,30 +30,33 @@ inner join marts.source_health as h
     on h.source_id = s.source_id and h.health_date between w.week_start and w.week_start + 6
 group by s.source_id, s.title, w.week_start
 """
+# What is decided in the period; and what was scored again of the weeks shown until the edition is made: a week is
+# restated after it ended, and the edition made for it has to say so.
 CHANGES = """
 insert into governance.change (edition_id, position, changed_on, kind, what)
 select %(edition)s, row_number() over (order by changed_on, kind, what), changed_on, kind, what
 from (
     select
-        (c.changed_at at time zone p.time_zone)::date as changed_on, 'configuration' as kind,
+        false as is_shown, (c.changed_at at time zone p.time_zone)::date as changed_on, 'configuration' as kind,
         coalesce(nullif(array_to_string(c.difference, '; '), ''), 'configuration ' || c.config_version) as what
     from ops.config_change as c cross join ops.scoring_parameter as p
     union
     select
-        (r.published_at at time zone p.time_zone)::date, 'restatement',
+        r.week_start = any(%(weeks)s), (r.published_at at time zone p.time_zone)::date, 'restatement',
         'week ' || r.week_start || ', revision ' || r.revision
-    from ops.publication as r cross join ops.scoring_parameter as p where r.revision > 1 and r.state = 'published'
+    from ops.publication as r cross join ops.scoring_parameter as p
+    where r.revision > 1 and r.state = 'published' and r.published_at <= %(now)s
     union
     select
-        (a.decided_at at time zone p.time_zone)::date, 'rule',
+        false, (a.decided_at at time zone p.time_zone)::date, 'rule',
         a.rule_id || ' ' || a.action || 'd, from ' || a.effective_from
     from ops.rule_activation as a cross join ops.scoring_parameter as p
     union
-    select enabled_from, 'source', source_id || ' enabled' from ops.source
+    select false, enabled_from, 'source', source_id || ' enabled' from ops.source
     union
-    select disabled_from, 'source', source_id || ' disabled' from ops.source
+    select false, disabled_from, 'source', source_id || ' disabled' from ops.source
 ) as all_
-where changed_on between %(since)s and %(until)s
+where changed_on >= %(since)s and (changed_on <= %(until)s or is_shown)
 """
 REGISTER = """
 insert into governance.source_register (
@@ -68,8 +71,10 @@ from ops.source
 """
 
 
-def write(connection: Connection, edition_id: str, weeks: Sequence[date], since: date, until: date) -> None:
-    """Write health of sources by week, decisions of the period, and the register."""
-    given = {"edition": edition_id, "weeks": list(weeks), "since": since, "until": until}
+def write(
+    connection: Connection, edition_id: str, weeks: Sequence[date], since: date, until: date, now: datetime
+) -> None:
+    """Write health of sources by week, decisions of the period, weeks scored again until now, and the register."""
+    given = {"edition": edition_id, "weeks": list(weeks), "since": since, "until": until, "now": now}
     for statement in (SOURCE_WEEKS, CHANGES, REGISTER):
         connection.execute(statement, given)

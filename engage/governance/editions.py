@@ -13,7 +13,7 @@ from psycopg import sql
 from psycopg.rows import class_row, tuple_row
 
 from engage.decisions import DecisionError
-from engage.governance import aftermath, besides, exact, rows
+from engage.governance import aftermath, besides, exact, rows, subject_requests
 from engage.governance.figures import figures
 from engage.governance.periods import SCHEDULED, Calendar, Kind, Period, calendar
 from engage.governance.relations import ALL, SCORED, Group, Week
@@ -64,6 +64,7 @@ select edition_id, made_at from governance.edition
 where kind = %(kind)s and period_start = %(start)s and period_end = %(end)s
 order by made_at desc, edition_id desc
 """
+_PERIODS_MADE = "select distinct period_start, period_end from governance.edition where kind = %s"
 _NUMBER = "select count(*) + 1 from governance.edition where kind = %(kind)s and period_end = %(end)s"
 """Periods that end together have one name, of which each is a number."""
 _LAST_RESTATED = """
@@ -80,8 +81,8 @@ select
     ),
     config_version, %(now)s,
     (
-        select edition_id from governance.edition where kind = %(kind)s
-        order by made_at desc, period_end desc, edition_id desc limit 1
+        select edition_id from governance.edition where kind = %(kind)s and period_end <= %(end)s
+        order by period_end desc, made_at desc, edition_id desc limit 1
     )
 from ops.scoring_parameter
 """
@@ -94,10 +95,30 @@ _DELETE = "delete from {} where edition_id = %s"
 _TABLES = [sql.Identifier("governance", name) for name in ("figure", "source_week", "change", "source_register")]
 
 
-def due(connection: Connection, now: datetime) -> list[Kind]:
-    """Return which scheduled editions have not been made, or rest on a week that was restated since."""
+def due(connection: Connection, now: datetime) -> list[tuple[Kind, Period]]:
+    """Return which scheduled editions have not been made, or rest on a week that was restated since.
+
+    By kind, the oldest first. Of a kind never made before it is the newest alone, later whatever was missed of the
+    weeks of a trend.
+    """
     known = calendar(connection, now)
-    return [kind for kind in SCHEDULED if (period := known.of(kind)) and _made(connection, kind, period) is None]
+    asked = [(kind, period) for kind in SCHEDULED for period in _expected(connection, kind, known)]
+    return [(kind, period) for kind, period in asked if _made(connection, kind, period) is None]
+
+
+def _expected(connection: Connection, kind: Kind, known: Calendar) -> list[Period]:
+    """Return the periods that have an edition or should: the newest, and what ended in the trend since the first."""
+    if not (periods := known.all(kind)):
+        return []
+    made = set(connection.cursor(row_factory=tuple_row).execute(_PERIODS_MADE, [kind]))
+    # a long history taken in at once is not summed up week by week
+    since = known.trend(known.weeks[-1])[0]
+    first = min((start for start, _ in made), default=date.max)
+    return [
+        one
+        for one in periods
+        if one == periods[-1] or (one.start, one.end) in made or (one.start >= first and one.end >= since)
+    ]
 
 
 def make(connection: Connection, kind: Kind, period: tuple[date, date] | None, now: datetime) -> str:
@@ -109,7 +130,7 @@ def make(connection: Connection, kind: Kind, period: tuple[date, date] | None, n
     with connection.transaction():
         connection.execute("select pg_advisory_xact_lock(hashtext('engage.governance'))")
         known = calendar(connection, now)
-        asked = known.between(*period) if period else known.of(kind)
+        asked = known.between(kind, *period) if period else known.of(kind)
         if asked is None:
             raise DecisionError(known.why_none(kind))
         if kind != "on_request" and (made := _made(connection, kind, asked)):
@@ -135,11 +156,11 @@ def _make(connection: Connection, kind: Kind, period: Period, known: Calendar, n
         _EDITION,
         {"edition": edition, "title": period.title, "weeks": weeks, "now": now, **given},
     )
-    published = _rows(connection, period, weeks, known)
+    published = _rows(connection, kind, period, weeks, known)
     with connection.cursor() as cursor, cursor.copy(_COPY) as copy:
         for row in sorted(published, key=lambda row: row.key):
             copy.write_row((edition, *row.key, row.value, row.base, row.suppressed))
-    besides.write(connection, edition, weeks, period.start, period.end)
+    besides.write(connection, edition, weeks, period.start, period.end, now)
     if same and kind == "on_request" and _content(connection, edition) == _content(connection, same[0]):
         for table in (*_TABLES, sql.Identifier("governance", "edition")):
             connection.execute(sql.SQL(_DELETE).format(table), [edition])
@@ -152,7 +173,7 @@ def _content(connection: Connection, edition: str) -> list[list[tuple[object, ..
     return [connection.execute(sql.SQL(_CONTENT).format(table), [edition]).fetchall() for table in _TABLES]
 
 
-def _rows(connection: Connection, period: Period, weeks: Sequence[date], known: Calendar) -> list[Row]:
+def _rows(connection: Connection, kind: Kind, period: Period, weeks: Sequence[date], known: Calendar) -> list[Row]:
     """Return all that an edition shows of people: of weeks shown before the same as then, of others anew."""
     by_week = [one.id for one in figures().values() if one.span != "period"]
     given = {"weeks": weeks, "figures": by_week}
@@ -200,8 +221,9 @@ def _rows(connection: Connection, period: Period, weeks: Sequence[date], known: 
     known_since = known.term_start(period.weeks[-1])
     found += rows.of_outcomes(aftermath.outcomes(connection, known_since, period.end), period.start)
     found += rows.of_totals("ladder_steps", period.start, aftermath.steps(connection))
-    for figure, counted in aftermath.rights(connection, period.start, period.end).items():
-        found += rows.of_totals(figure, period.start, counted, always=aftermath.REQUESTS)
+    deletions = aftermath.rights(connection, period.start, period.end)["deletions"]
+    found += rows.of_totals("deletions", period.start, deletions)
+    found += subject_requests.of_edition(connection, kind, period)
     return found
 
 

@@ -51,16 +51,22 @@ class Calendar:
 
     def of(self, kind: Kind) -> Period | None:
         """Return the newest period of a kind that is over and published; on request: the term until now."""
+        if kind != "on_request":
+            return found[-1] if (found := self.all(kind)) else None
+        return self._period(self.term_start(self.weeks[-1]), self._sunday(self.weeks[-1])) if self.weeks else None
+
+    def all(self, kind: Kind) -> list[Period]:
+        """Return every period of a scheduled kind that is over and published, the oldest first; on request: none."""
         if not self.weeks:
-            return None
+            return []
+        spans: list[tuple[date, date, str]] = []
         if kind == "weekly":
-            return self._period(self.weeks[-1], self.weeks[-1] + timedelta(days=6))
-        if kind == "monthly":
-            return self._month()
-        if kind == "termly":
-            over = [term for term in self.terms if self._is_over(term[2]) and self._within(term[1], term[2])]
-            return self._period(over[-1][1], over[-1][2], f"Term {over[-1][0]}") if over else None
-        return self._period(self.term_start(self.weeks[-1]), self.weeks[-1] + timedelta(days=6))
+            spans = [(week, self._sunday(week), "") for week in self.weeks]
+        elif kind == "monthly":
+            spans = self._months()
+        elif kind == "termly":
+            spans = [(start, end, f"Term {code}") for code, start, end in self.terms if self._is_over(end)]
+        return [period for span in spans if (period := self._period(*span))]
 
     def why_none(self, kind: Kind) -> str:
         """Say why no period of a kind is over and published."""
@@ -73,9 +79,13 @@ class Calendar:
         name = {"termly": "term", "monthly": "month"}.get(kind, "week")
         return f"no {name} with published scores is over yet{told}: --kind on-request sums up the weeks that are"
 
-    def between(self, start: date, end: date) -> Period:
-        """Return the whole weeks from one day to another. Raises DecisionError when none of them is published."""
-        if found := self._period(start, end):
+    def between(self, kind: Kind, start: date, end: date) -> Period:
+        """Return the whole weeks from one day to another, by the name that a period of the kind has.
+
+        Raises DecisionError when none of them is published.
+        """
+        named = [one for one in self.all(kind) if (one.start, one.end) == (start, end)]
+        if found := named[-1] if named else self._period(start, end):
             return found
         raise DecisionError(f"no whole week between {start} and {end} has published scores")
 
@@ -88,17 +98,21 @@ class Calendar:
         """Return the weeks of a trend that ends with a week."""
         return [week for week in self.weeks if week <= last][-TREND_WEEKS:]
 
-    def _month(self) -> Period | None:
+    def _months(self) -> list[tuple[date, date, str]]:
+        months = []
         last = self.today.replace(day=1) - timedelta(days=1)
         while last >= self.weeks[0]:
             first = last.replace(day=1)
             ends = [first + timedelta(days=n) for n in range(last.day)]
             sundays = [day for day in ends if day.weekday() == 6]
-            found = self._period(sundays[0] - timedelta(days=6), sundays[-1], f"{first:%B %Y}")
-            if found and self._is_over(sundays[-1]):
-                return found
+            if self._is_over(sundays[-1]):
+                months.append((sundays[0] - timedelta(days=6), sundays[-1], f"{first:%B %Y}"))
             last = first - timedelta(days=1)
-        return None
+        return months[::-1]
+
+    @staticmethod
+    def _sunday(week: date) -> date:
+        return week + timedelta(days=6)
 
     def _is_over(self, end: date) -> bool:
         """Say whether a day has passed, and its week is published or not waited for any longer."""

@@ -212,9 +212,9 @@ def of_outcomes(found: Outcomes, start: date) -> list[Row]:
     return rows
 
 
-def of_totals(figure_id: str, start: date, found: Mapping[str, int], always: Collection[str] = ()) -> list[Row]:
-    """Return counts of the period by category; one that is not `always` there is not named for a very few."""
-    named = {category: n for category, n in found.items() if category in always or n > disclosure.UNSEEN}
+def of_totals(figure_id: str, start: date, found: Mapping[str, int]) -> list[Row]:
+    """Return counts of the period by category; one of a very few is not named."""
+    named = {category: n for category, n in found.items() if n > disclosure.UNSEEN}
     return [_count(figure_id, start, ALL, ALL, category, Count(n)) for category, n in sorted(named.items())]
 
 

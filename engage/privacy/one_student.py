@@ -44,13 +44,13 @@ class Found:
 
     rows: dict[Place, dict[str, list[str]]]
     """Place -> table, or partition -> addresses of the rows in it."""
+    kept: list[landed.Found]
+    """Files that nobody can read, and that may be about somebody with a legal hold: they stay."""
     landed: list[landed.Found]
     files: dict[str, list[Path]]
     """Folder of the home -> files that go."""
     lists: list[Path]
     """Lists of exemptions, of which lines go."""
-    kept: list[landed.Found]
-    """Files that nobody can read, and that may be about somebody with a legal hold: they stay."""
 
     def traces(self) -> list[Trace]:
         """Return how much that is, the places with nothing left out."""
@@ -83,6 +83,7 @@ class Student:
         # What refers to a row stands before it: messages are found by what is deleted after them.
         return Found(
             {place: self._rows(place) for place in self._places if place.table != "ops.subject_request"},
+            [one for one in files if is_held and one.is_unreadable],
             [one for one in files if not (is_held and one.is_unreadable)],
             {folder: list(self._files(keep)) for keep, folder in old_files.FOLDERS.items()},
             [
@@ -90,7 +91,6 @@ class Student:
                 for path in sorted((self._home / DROP_FOLDER).glob("*"))
                 if path.is_file() and names(path, self._who)
             ],
-            [one for one in files if is_held and one.is_unreadable],
         )
 
     def take(self, found: Found, note: Note, now: datetime) -> None:

@@ -52,8 +52,8 @@ def make_due(connection: Connection, folder: Path, now: datetime) -> list[Made]:
 
     Raises DecisionError, OSError.
     """
-    for kind in editions.due(connection, now):
-        editions.make(connection, kind, None, now)
+    for kind, period in editions.due(connection, now):
+        editions.make(connection, kind, (period.start, period.end), now)
         connection.commit()
     recent = [str(row[0]) for row in connection.execute(_RECENT, [now - LOOK_BACK]).fetchall()]
     connection.commit()

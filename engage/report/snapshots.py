@@ -34,10 +34,14 @@ def section(numbers: Numbers) -> Section:
 
 def rights(numbers: Numbers) -> Section:
     """Return the section of subject access and retention."""
-    blocks: list[Block] = [one for name in ("subject_requests", "deletions") if (one := counted(numbers, name))]
+    elsewhere = Words(
+        "How many asked for a copy or for erasure stands in the summary of a term alone, each time since the one "
+        "before: shorter periods beside each other would tell of single requests."
+    )
+    nothing = Words("Nothing was deleted in the period because its time was over.")
+    blocks: list[Block] = [counted(numbers, "subject_requests") or elsewhere, counted(numbers, "deletions") or nothing]
     lead = "Copies and erasure that students asked for, and data whose time was over."
-    nothing = Words("Nobody asked for a copy or for erasure, and nothing was deleted in the period.")
-    return Section("rights", "Subject access and retention", lead, blocks or [nothing])
+    return Section("rights", "Subject access and retention", lead, blocks)
 
 
 def counted(numbers: Numbers, name: str) -> Chart | None:

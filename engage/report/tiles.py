@@ -35,7 +35,7 @@ def _working(numbers: Numbers) -> Tile:
         unit = "of those below 350 withdrew or went silent within 8 weeks"
         return Tile(question, numbers.show(below).text, unit, sentence, "performance")
     scored = numbers.cell("students_scored")
-    sentence = "What became of those who were contacted is known four to six weeks after; so far of too few."
+    sentence = "What became of those who were contacted is known six teaching weeks after; so far of too few."
     return Tile(question, numbers.show(scored).text, "students had a score in the last week", sentence, "snapshots")
 
 

@@ -31,7 +31,7 @@ create table marts.intervention_outcome (
     student_id text, kind text, source_id text, intervention_id text, occurred_at timestamptz, recovered boolean,
     change_4w smallint, change_5w smallint, change_6w smallint, comparable_change_4w double precision,
     comparable_change_5w double precision, comparable_change_6w double precision,
-    comparable_recovered_share double precision
+    comparable_recovered_share double precision, is_settled boolean
 );
 create table marts.contact_step (status text, is_overdue boolean);
 create table marts.case_action (student_id text, action text, created_at timestamptz);

@@ -80,6 +80,39 @@ def test_no_two_editions_tell_more_than_one(registry: Registry) -> None:
     assert learnt(attacker, count(weeks[-1], restated)) == {}
 
 
+def test_an_older_edition_made_again_tells_no_more(registry: Registry) -> None:
+    """After the weeks, their month and the term; what was held in that week has been resolved meanwhile."""
+    weeks = weeks_of(FIRST, 5)
+    students = university(12, 70)
+    registry.enrol(students)
+    draw, made = random.Random(2), []
+    for n, week in enumerate(weeks):
+        registry.score(week, students)
+        for student in range(70):
+            if draw.random() < 0.1:
+                status = draw.choice(("raised", "dropped"))
+                resolved = week + timedelta(days=7) if status == "dropped" or draw.random() < 0.5 else None
+                registry.notify(f"S{student}", week, status, "no_digital_activity", resolved)
+        made.append(make(registry, "weekly", week, n))
+    made.append(make(registry, "monthly", weeks[-1], 40))
+    made.append(make(registry, "on_request", weeks[-1], 41))
+    released = [registry.rows(edition) for edition in made]
+
+    restated = [replace(one, score=one.score // 2) for one in students]
+    registry.score(weeks[2], restated, revision=2, at=NOW + timedelta(days=50))
+    made.append(make(registry, "weekly", weeks[2], 60))
+    assert made[-1] == f"{made[2]}-2"
+    assert [registry.rows(edition) for edition in made[:-1]] == released
+
+    known = groups(students) - {("all", "all")}
+    told = [row for edition in made for row in registry.rows(edition) if row.figure_id == "notifications"]
+    attacker = Attacker(distinct(told), known, faculty_of(students), periods(registry, weeks))
+    assert learnt(attacker, flows(registry, periods(registry, weeks))) == {}
+    newest = [row for row in registry.rows(made[-1]) if row.period_start == weeks[2]]
+    attacker = Attacker([row for row in newest if row.figure_id != "notifications"], known, faculty_of(students))
+    assert learnt(attacker, count(weeks[2], restated)) == {}
+
+
 def make(registry: Registry, kind: Kind, week: date, days: int) -> str:
     """Make the edition that ends with a week; `days` later than NOW."""
     first = FIRST if kind == "on_request" else week

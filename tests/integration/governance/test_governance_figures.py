@@ -16,6 +16,7 @@ from tests.reference.governance import COUNTS, count, nearest_five, weeks_of
 
 WEEKS = weeks_of(FIRST, 6)
 STUDENTS = university(3, 500)
+OUTCOME = f"insert into marts.intervention_outcome values ({', '.join(['%s'] * 14)})".encode()
 
 
 @pytest.fixture
@@ -114,8 +115,8 @@ def test_outcomes_exemptions_contacts_and_steps(term: Registry) -> None:
     run = term.connection.execute
     for n in range(30):
         at = datetime(2026, 9, 8, 10, tzinfo=UTC)
-        outcome = (f"S{n}", "contact", "crm", str(n), at, n < 15, 50, 60, 70, 10.0, 10.0, 10.0, 0.25)
-        run(f"insert into marts.intervention_outcome values ({', '.join(['%s'] * 13)})".encode(), outcome)
+        outcome = (f"S{n}", "contact", "crm", str(n), at, n < 15, 50, 60, 70, 10.0, 10.0, 10.0, 0.25, True)
+        run(OUTCOME, outcome)
         run("insert into intermediate.int_contact values (%s, %s, 'reached')", [f"S{n}", at])
         run("insert into intermediate.int_exemption values (%s, 'Placement', %s, %s)", [f"S{n}", WEEKS[1], WEEKS[2]])
     run("insert into intermediate.int_exemption values ('S1', 'Rare', %s, %s)", [WEEKS[1], WEEKS[2]])
@@ -133,6 +134,23 @@ def test_outcomes_exemptions_contacts_and_steps(term: Registry) -> None:
     assert {category for _, _, _, category in exempt} == {"Placement"}
     assert term.values(edition, "contacts")[date(2026, 9, 7), "all", "all", "reached"] == 30
     assert term.values(edition, "ladder_steps") == {(*period, "due"): 10, (*period, "overdue"): 5}
+
+
+def test_of_contacts_not_settled_yet_the_early_successes_do_not_count(term: Registry) -> None:
+    """After four weeks a rise is known already, that there is none only after six."""
+    early, late = (datetime(2026, 9, day, 10, tzinfo=UTC) for day in (8, 22))
+    for n in range(30):
+        settled = (f"S{n}", "contact", "crm", f"a{n}", early, n < 10, 20, 20, 20, 10.0, 10.0, 10.0, 0.25, True)
+        term.connection.execute(OUTCOME, settled)
+    for n in range(5, 60):
+        success = (f"S{n}", "contact", "crm", f"b{n}", late, True, 90, None, None, 90.0, None, None, 1.0, False)
+        term.connection.execute(OUTCOME, success)
+    edition = make(term)
+    period = (FIRST, "all", "all")
+    assert term.values(edition, "outcome_people") == {(*period, one): 30 for one in ("contacted", "comparable")}
+    shares = {(*period, "contacted"): 33, (*period, "comparable"): 33}  # 10 of 30, each to the nearest 5
+    assert term.values(edition, "outcome_recovered_share") == shares
+    assert term.values(edition, "outcome_change")[*period, "contacted:4w"] == 20
 
 
 def test_an_erasure_is_not_counted_place_by_place_and_no_category_tells_by_being_there(term: Registry) -> None:
@@ -156,7 +174,10 @@ def test_an_erasure_is_not_counted_place_by_place_and_no_category_tells_by_being
     assert shown["deletions"] == {"retention:raw.cases": 10}
     assert "missed" not in shown["ladder_steps"]
     asked = {f"{kind}:{state}" for kind in ("access", "erasure") for state in ("received", "completed", "overdue")}
-    assert shown["subject_requests"] == dict.fromkeys(asked, 0)
+    assert shown["subject_requests"] == {}
+    of_a_term = editions.make(term.connection, "termly", (FIRST, WEEKS[-1] + timedelta(days=6)), NOW)
+    told = {category: value for (*_, category), value in term.values(of_a_term, "subject_requests").items()}
+    assert told == dict.fromkeys(asked, 0)
 
 
 def test_sources_decisions_and_the_register_hold_no_person(term: Registry) -> None:
@@ -222,22 +243,80 @@ def test_what_cannot_be_known_yet_is_no_zero(registry: Registry) -> None:
             assert {row.period_start for row in rows if row.figure_id == one} == set(WEEKS[first:]), one
 
 
+def due(registry: Registry, now: datetime = NOW) -> list[tuple[Kind, date]]:
+    """Return kind and last day of what is due."""
+    return [(kind, period.end) for kind, period in editions.due(registry.connection, now)]
+
+
+def make_week(registry: Registry, week: date, now: datetime = NOW) -> str:
+    return editions.make(registry.connection, "weekly", (week, week + timedelta(days=6)), now)
+
+
 def test_each_kind_is_due_once(term: Registry) -> None:
-    assert editions.due(term.connection, NOW) == ["weekly", "monthly"]
+    assert due(term) == [("weekly", date(2026, 10, 4)), ("monthly", date(2026, 9, 27))]
     monthly = make(term, "monthly")
-    assert editions.due(term.connection, NOW) == ["weekly"]
+    assert due(term) == [("weekly", date(2026, 10, 4))]
     period = term.connection.execute("select period_start, period_end, title from governance.edition").fetchall()
     # October is not over yet; weeks belong to the month in which they end.
     assert period == [(date(2026, 8, 31), date(2026, 9, 27), "September 2026")]
     assert monthly == "monthly-2026-09-27"
     later = NOW + timedelta(days=40)
-    assert editions.due(term.connection, later) == ["weekly", "monthly", "termly"]
+    assert [kind for kind, _ in due(term, later)] == ["weekly", "monthly", "termly"]
     make(term, "termly", later)
-    assert "termly" not in editions.due(term.connection, later)
+    assert "termly" not in [kind for kind, _ in due(term, later)]
+
+
+def test_of_weeks_published_together_each_is_due_the_oldest_first(registry: Registry) -> None:
+    registry.enrol(STUDENTS)
+    for week in WEEKS[:3]:
+        registry.score(week, STUDENTS)
+    make(registry, "weekly")
+    for week in WEEKS[3:5]:
+        registry.score(week, STUDENTS)
+    sundays = [week + timedelta(days=6) for week in WEEKS[3:5]]
+    missed = [end for kind, end in due(registry) if kind == "weekly"]
+    assert missed == sundays, "and none of the weeks before the first summary"
+    for week in WEEKS[3:5]:
+        make_week(registry, week)
+    assert previous(registry) == {f"weekly-{end}": f"weekly-{end - timedelta(days=7)}" for end in sundays}
+    assert "weekly" not in [kind for kind, _ in due(registry)]
+
+
+def test_what_was_missed_is_made_up_for_twelve_weeks(registry: Registry) -> None:
+    weeks = weeks_of(FIRST, 15)
+    students = STUDENTS[:60]
+    registry.enrol(students)
+    registry.score(weeks[0], students)
+    make(registry, "weekly")
+    for week in weeks[1:]:
+        registry.score(week, students)
+    missed = due(registry, NOW + timedelta(days=60))
+    assert [end for kind, end in missed if kind == "weekly"] == [week + timedelta(days=6) for week in weeks[-12:]]
+
+
+def test_months_are_due_by_their_names(registry: Registry) -> None:
+    registry.enrol(STUDENTS)
+    registry.score(WEEKS[0], STUDENTS)
+    make(registry, "monthly", datetime(2026, 9, 2, tzinfo=UTC))
+    for week in weeks_of(FIRST, 10)[1:]:
+        registry.score(week, STUDENTS)
+    later = datetime(2026, 11, 5, tzinfo=UTC)
+    months = [period for kind, period in editions.due(registry.connection, later) if kind == "monthly"]
+    assert [one.title for one in months] == ["September 2026", "October 2026"]
+    for one in months:
+        editions.make(registry.connection, "monthly", (one.start, one.end), later)
+    titles = registry.connection.execute("select title from governance.edition order by period_end").fetchall()
+    assert titles == [("August 2026",), ("September 2026",), ("October 2026",)]
+
+
+def previous(registry: Registry) -> dict[object, object]:
+    """Return the edition before, of those that have one."""
+    query = "select edition_id, previous_edition_id from governance.edition where previous_edition_id is not null"
+    return dict(registry.connection.execute(query).fetchall())  # type: ignore[arg-type]
 
 
 def test_without_a_published_week_there_is_nothing_to_sum_up(registry: Registry) -> None:
-    assert editions.due(registry.connection, NOW) == []
+    assert due(registry) == []
     with pytest.raises(DecisionError, match="nothing to sum up"):
         make(registry)
     with pytest.raises(DecisionError, match="2026-08-01"):
@@ -274,12 +353,67 @@ def test_a_week_restated_is_counted_anew(term: Registry) -> None:
     others = [one for one in STUDENTS if one.score >= 350]
     term.score(WEEKS[-1], others, revision=2, at=NOW + timedelta(days=1))
     later = NOW + timedelta(days=2)
-    assert editions.due(term.connection, later) == ["weekly", "monthly"]
+    assert [kind for kind, _ in due(term, later)] == ["weekly", "monthly"]
     after = make(term, "weekly", later)
     assert after == f"{before}-2"
-    assert editions.due(term.connection, later) == ["monthly"]
+    assert [kind for kind, _ in due(term, later)] == ["monthly"]
     key = (WEEKS[-1], "all", "all", "")
     assert term.values(after, "students_scored")[key] == nearest_five(len(others))
     assert term.values(after, "below_attention")[key] == 0
     kept = [row[1:] for row in term.rows(before) if row.period_start < WEEKS[-1]]
     assert set(kept) <= {row[1:] for row in term.rows(after)}
+
+
+def test_the_edition_made_for_a_restatement_tells_of_it_once(term: Registry) -> None:
+    before = make(term, "weekly")
+    term.score(WEEKS[-1], STUDENTS, revision=2, at=NOW + timedelta(days=1))
+    # of the week before: in the period, and once the edition is made
+    term.score(WEEKS[-2], STUDENTS, revision=2, at=datetime(2026, 9, 30, tzinfo=UTC))
+    term.score(WEEKS[-2], STUDENTS, revision=3, at=NOW + timedelta(days=3))
+    after = make(term, "weekly", NOW + timedelta(days=2))
+
+    assert restatements(term, before) == []
+    assert restatements(term, after) == [
+        (date(2026, 9, 30), f"week {WEEKS[-2]}, revision 2"),
+        (date(2026, 10, 27), f"week {WEEKS[-1]}, revision 2"),
+    ]
+
+
+def test_an_edition_does_not_tell_again_what_was_restated_before_its_period(term: Registry) -> None:
+    term.score(WEEKS[1], STUDENTS, revision=2, at=datetime(2026, 9, 15, tzinfo=UTC))
+    assert restatements(term, make(term, "weekly")) == []
+
+
+def test_an_older_week_restated_gets_another_edition(term: Registry) -> None:
+    first = {week: make_week(term, week) for week in WEEKS[2:]}
+    make(term, "monthly")
+    assert due(term) == []
+    others = [one for one in STUDENTS if one.score >= 350]
+    term.score(WEEKS[3], others, revision=2, at=NOW + timedelta(days=1))
+    later = NOW + timedelta(days=2)
+    sunday = WEEKS[3] + timedelta(days=6)
+    assert due(term, later) == [("weekly", sunday), ("monthly", date(2026, 9, 27))]
+
+    released = term.rows(first[WEEKS[3]])
+    after = make_week(term, WEEKS[3], later)
+    assert after == f"weekly-{sunday}-2"
+    assert term.values(after, "students_scored")[WEEKS[3], "all", "all", ""] == nearest_five(len(others))
+    assert restatements(term, after) == [(date(2026, 10, 27), f"week {WEEKS[3]}, revision 2")]
+    assert term.rows(first[WEEKS[3]]) == released
+    assert [kind for kind, _ in due(term, later)] == ["monthly"]
+
+    week = WEEKS[-1] + timedelta(days=7)
+    term.score(week, STUDENTS)
+    newest = make_week(term, week, later)
+    assert previous(term)[after] == first[WEEKS[3]]
+    assert previous(term)[newest] == first[WEEKS[-1]], "the week before, not what was made last"
+    alike = [term.values(one, "students_scored") for one in (after, newest)]
+    assert all(alike[1][key] == value for key, value in alike[0].items())
+
+
+def restatements(registry: Registry, edition: str) -> list[tuple[object, ...]]:
+    """Return when what was scored again, as an edition lists it."""
+    query = (
+        "select changed_on, what from governance.change where kind = 'restatement' and edition_id = %s order by what"
+    )
+    return registry.connection.execute(query, [edition]).fetchall()

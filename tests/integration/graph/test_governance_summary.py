@@ -54,6 +54,20 @@ def test_the_schedule_asks_only_when_something_is_due(installation: Installation
     assert (said.run_requests, said.skip_message) == ([], "No summary is due.")
 
 
+def test_the_schedule_says_what_is_due(installation: Installation) -> None:
+    installation.at(NOW)
+    with connect(installation.run.url) as connection:
+        connection.execute(
+            "insert into ops.publication (week_start, revision, state, data_as_of, published_at)"
+            " values ('2026-11-16', 1, 'published', %(now)s, %(now)s)",
+            {"now": NOW},
+        )
+        connection.commit()
+    with dg.build_schedule_context(installation.instance, resources=installation.defs.resources) as context:
+        said = installation.defs.resolve_schedule_def("governance_summaries").evaluate_tick(context)
+    assert [one.tags["engage/why"] for one in said.run_requests or []] == ["weekly 2026-11-22"]
+
+
 def test_it_is_in_its_own_job_and_says_what_it_is(installation: Installation) -> None:
     graph = installation.defs.resolve_asset_graph()
     node = graph.get(SUMMARY)

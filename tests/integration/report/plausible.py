@@ -47,7 +47,7 @@ class University:
             [edition_id, kind, f"Week of {start.day} {start:%B %Y}", start, end, made, "c7d3f0a1", made,
              previous],
         )  # fmt: skip
-        self._id, self._period = edition_id, start
+        self._id, self._period, self._kind = edition_id, start, kind
         self._rows: dict[tuple[object, ...], tuple[object, ...]] = {}
         for n in range(max(last_week - weeks, 0), last_week):
             self._week(n)
@@ -140,9 +140,10 @@ class University:
                 value = flagged.get(member, draw.choice([11, 12, 13])) if dimension != "all" else 12
                 for name, number in (("flagged_share", value), ("fairness_ratio", value and round(value / 12, 2))):
                     self.put(name, self._period, dimension, member, value=number, base=rounded(size), minimum=22.5)
-        self.put("subject_requests", self._period, category="access:received", value=5)
-        self.put("subject_requests", self._period, category="access:completed", value=5)
-        self.put("subject_requests", self._period, category="access:overdue", value=0)
+        if self._kind == "termly":
+            self.put("subject_requests", self._period, category="access:received", value=5)
+            self.put("subject_requests", self._period, category="access:completed", value=5, suppress=True)
+            self.put("subject_requests", self._period, category="access:overdue", value=0)
         self.put("deletions", self._period, category="retention:raw.activity", value=182_340)
         changes = [
             ("configuration", "weights.attendance: 0.40 to 0.35"),

@@ -13,7 +13,7 @@ from engage.governance.disclosure import rounded, share
 from engage.governance.figures import figures
 from engage.report import changes, charts, snapshots, tiles
 from engage.report.charts import Series
-from engage.report.document import Chart
+from engage.report.document import Chart, Words
 from engage.report.numbers import Numbers, shown
 from engage.report.stored import Cell, read
 from engage.report.summary import summary
@@ -91,6 +91,25 @@ def test_a_number_that_reads_differently_now_and_one_that_is_left_out_now_are_to
     found = changes.differences(now, before)
     assert found is not None
     assert (found.corrected, found.suppressed, found.shown_again) == (2, 1, 0)
+
+
+def test_requests_are_counted_in_the_edition_of_a_term_and_the_others_say_so(university: University) -> None:
+    term = university.edition(12, kind="termly")
+    university.connection.commit()
+    weekly, termly = (snapshots.rights(Numbers(read(university.connection, one), figures())) for one in (NEWEST, term))
+    asked, deleted = termly.blocks
+    assert isinstance(asked, Chart) and asked.title == figures()["subject_requests"].title and asked.drawings
+    assert isinstance(deleted, Chart) and deleted.title == figures()["deletions"].title
+    told, deleted = weekly.blocks
+    assert isinstance(told, Words) and "in the summary of a term alone" in told.text
+    assert isinstance(deleted, Chart)
+
+
+def test_that_nothing_was_deleted_is_said(university: University) -> None:
+    edition = read(university.connection, NEWEST)
+    cells = [one for one in edition.cells if one.figure_id != "deletions"]
+    told = snapshots.rights(Numbers(replace(edition, cells=cells), figures())).blocks
+    assert [isinstance(one, Words) for one in told] == [True, True]
 
 
 @given(st.floats(0, 100_000))
