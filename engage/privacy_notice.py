@@ -155,6 +155,8 @@ class Notice(Strict):
     institution: values.Filled = "The university"
     contact: values.Filled = NOT_RECORDED
     data_protection_officer: values.Filled = NOT_RECORDED
+    sponsorship_basis: values.Filled = NOT_RECORDED
+    """On which ground contact points of sponsored students are counted; said only where they are."""
     who_sees: list[values.Filled] = ["Staff who teach or support you."]
     complaints: values.Filled = "the Information Commissioner's Office, https://ico.org.uk/make-a-complaint"
 
@@ -184,16 +186,23 @@ def load_notice(config: Path) -> Notice:
         raise ConfigurationError(explain(path, error, Notice)) from None
 
 
-def render(entries: Sequence[Entry], notice: Notice, periods: Periods, today: date, form: Form) -> str:
-    """Return the notice: an accessible page that stands alone, or Markdown to paste into one's own."""
+def render(
+    entries: Sequence[Entry], notice: Notice, periods: Periods, today: date, form: Form, *, sponsors: bool = False
+) -> str:  # fmt: skip
+    """Return the notice: an accessible page that stands alone, or Markdown to paste into one's own.
+
+    `sponsors`: contact points of sponsored students are counted (config/sponsorship.yaml).
+    """
     told = [one for one in entries if one.record in FIELDS and one.state != "draft"]
     chapters = [
         (title, [_item(one) for one in told if (one.category or one.record) in which]) for title, which in _CHAPTERS
     ]
-    said = " ".join(str(one.lawful_basis) for one in told)
+    said = " ".join([*(str(one.lawful_basis) for one in told), notice.sponsorship_basis if sponsors else ""])
     context = {
         "notice": notice,
         "chapters": [(title, items) for title, items in chapters if items],
+        "sponsors": sponsors,
+        "contact_points": [one.title for one in told if one.source and one.source.enabled and one.source.contact_point],
         "bases": [(f"Art. {article}", words) for article, words in _BASES if article in said],
         "kept": [(what, _kept(periods.days(name), since)) for what, name, since in _KEPT],
         "may_object": any(article in said for article in _MAY_OBJECT),
@@ -203,9 +212,10 @@ def render(entries: Sequence[Entry], notice: Notice, periods: Periods, today: da
     return _environment().get_template(f"privacy_notice.{form}.j2").render(context)
 
 
-def gaps(entries: Sequence[Entry], notice: Notice) -> list[str]:
+def gaps(entries: Sequence[Entry], notice: Notice, *, sponsors: bool = False) -> list[str]:
     """Return what the notice has to leave open: it should not be published before that is said."""
-    keys = [key for key in ("contact", "data_protection_officer") if getattr(notice, key) == NOT_RECORDED]
+    must_be_said = ("contact", "data_protection_officer", *(("sponsorship_basis",) if sponsors else ()))
+    keys = [key for key in must_be_said if getattr(notice, key) == NOT_RECORDED]
     files = [f"config/sources/{one.source_id}.yaml: {', '.join(one.missing)}" for one in entries if one.missing]
     return [*(f"config/privacy_notice.yaml: {key}" for key in keys), *files]
 

@@ -5,7 +5,7 @@ whose file is gone. What students are told of it is privacy_notice.py's.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import cast
 
@@ -20,10 +20,11 @@ _MUST_BE_SAID = ("purpose", "lawful_basis", "dpia_reference", "dpia_date", "owne
 _BEGUN = """
 select source_id, min((landed_at at time zone %s)::date) from ops.delivery group by source_id
 """
-_WITHOUT_A_FILE = """
+# One that is no longer in force is disabled by the next run at the latest.
+_NO_LONGER_IN_FORCE = """
 select
     source_id, title, system, record, category, purpose, lawful_basis, dpia_reference, dpia_date, owner_name as owner,
-    retention_days, disabled_from - 1 as in_use_to
+    retention_days, least(disabled_from, %s) - 1 as in_use_to
 from ops.source where source_id <> all(%s) order by source_id
 """
 
@@ -36,7 +37,10 @@ class Entry:
     title: str
     system: str | None
     state: str
-    """enabled, disabled, draft, or taken out: it has no file any more, and what it delivered is held."""
+    """enabled, disabled, draft, or taken out: it has no file any more, and what it delivered is held.
+
+    One with `enabled: false` that has been in force is disabled: what it delivered is held, too.
+    """
     record: str
     category: str | None
     purpose: str | None
@@ -68,8 +72,11 @@ def entries(connection: Connection, sources: dict[str, Source], time_zone: str, 
     """Return the register, by id. `sources`: with drafts; `time_zone`, `today`: the institution's."""
     rows = connection.execute(_BEGUN, [time_zone]).fetchall()
     begun = {str(name): cast(date, day) for name, day in rows}
-    found = [_of_file(source, begun.get(source.id), today) for source in sources.values()]
-    return sorted([*found, *_without_a_file(connection, list(sources), begun)], key=lambda one: one.source_id)
+    found = {source.id: _of_file(source, begun.get(source.id), today) for source in sources.values()}
+    for past in _no_longer_in_force(connection, [one.id for one in sources.values() if one.enabled], begun, today):
+        file = found.get(past.source_id)
+        found[past.source_id] = _disabled(past, file) if file else past
+    return sorted(found.values(), key=lambda one: one.source_id)
 
 
 def _of_file(source: Source, begun: date | None, today: date) -> Entry:
@@ -96,6 +103,15 @@ def _of_file(source: Source, begun: date | None, today: date) -> Entry:
     )
 
 
-def _without_a_file(connection: Connection, known: list[str], begun: dict[str, date]) -> Iterator[Entry]:
-    for row in connection.cursor(row_factory=dict_row).execute(_WITHOUT_A_FILE, [known]).fetchall():
+def _no_longer_in_force(
+    connection: Connection, in_force: list[str], begun: dict[str, date], today: date
+) -> Iterator[Entry]:  # fmt: skip
+    given = [today, in_force]
+    for row in connection.cursor(row_factory=dict_row).execute(_NO_LONGER_IN_FORCE, given).fetchall():
         yield Entry(**row, state="taken out", in_use_from=begun.get(row["source_id"]))
+
+
+def _disabled(past: Entry, file: Entry) -> Entry:
+    """Return what was said of a source when it was last in force; its file adds what was never said."""
+    added = {name: getattr(file, name) for name in past.missing}
+    return replace(past, state="disabled", source=file.source, **added)

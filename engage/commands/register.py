@@ -15,6 +15,7 @@ from engage.configuration import load_scoring
 from engage.privacy.periods import load_periods
 from engage.settings import Settings
 from engage.sources import load_sources
+from engage.sponsorship import load_sponsorship
 
 
 @click.group(invoke_without_command=True)
@@ -54,13 +55,15 @@ def notice(output: Path | None, form: str) -> None:
     settings = Settings.from_environment()
     entries, said = _entries(settings), privacy_notice.load_notice(settings.config)
     kept, told_as = load_periods(settings.config), cast(privacy_notice.Form, form)
-    text = privacy_notice.render(entries, said, kept, _today(settings), told_as)
+    sponsorship = load_sponsorship(settings.config)
+    sponsors = sponsorship is not None and sponsorship.enabled
+    text = privacy_notice.render(entries, said, kept, _today(settings), told_as, sponsors=sponsors)
     if output:
         output.write_text(text, encoding="utf-8")
         click.echo(f"Written to {output}.")
     else:
         click.echo(text)
-    for gap in privacy_notice.gaps([one for one in entries if one.state != "draft"], said):
+    for gap in privacy_notice.gaps([one for one in entries if one.state != "draft"], said, sponsors=sponsors):
         click.echo(f"not recorded yet: {gap}", err=True)
 
 

@@ -61,9 +61,8 @@ def test_a_draft_is_listed_with_what_nobody_has_said(warehouse: Connection, tmp_
     )
 
 
-def test_a_source_without_a_file_stays_while_its_rows_are_held(
-    warehouse: Connection, sources: dict[str, Source]
-) -> None:
+def delivered(warehouse: Connection, sources: dict[str, Source]) -> dict[str, Source]:
+    """Return the sources in force, one of which, wifi, has delivered."""
     enabled = {name: one for name, one in sources.items() if one.enabled}
     configuration.sync(warehouse, CONFIG, enabled, NOW)
     warehouse.execute(
@@ -74,6 +73,13 @@ def test_a_source_without_a_file_stays_while_its_rows_are_held(
     warehouse.execute(
         "insert into ops.batch (delivery_id, source_id, state, started_at) values (%s, 'wifi', 'held', now())", delivery
     )
+    return enabled
+
+
+def test_a_source_without_a_file_stays_while_its_rows_are_held(
+    warehouse: Connection, sources: dict[str, Source]
+) -> None:
+    enabled = delivered(warehouse, sources)
     less = {name: one for name, one in enabled.items() if name != "wifi"}
     configuration.sync(warehouse, CONFIG, less, NOW)
     found = {one.source_id: one for one in register.entries(warehouse, less, ZONE, TODAY)}
@@ -82,6 +88,36 @@ def test_a_source_without_a_file_stays_while_its_rows_are_held(
     assert gone.purpose == sources["wifi"].privacy.purpose
     page = privacy_notice.render(list(found.values()), privacy_notice.Notice(), Periods(), TODAY, "html")
     assert "no longer collected" in page and "the last time on 15 November 2026" in page
+
+
+@pytest.mark.parametrize("is_known", [True, False], ids=["after a run", "before the next run"])
+def test_a_source_that_was_in_use_is_no_draft_again(
+    warehouse: Connection, sources: dict[str, Source], is_known: bool
+) -> None:
+    enabled = delivered(warehouse, sources)
+    if is_known:
+        configuration.sync(warehouse, CONFIG, {name: one for name, one in enabled.items() if name != "wifi"}, NOW)
+    unsaid = sources["wifi"].privacy.model_copy(update={"lawful_basis": "not known yet", "retention_days": 1})
+    drafts = {name: sources[name].model_copy(update={"enabled": False, "privacy": unsaid}) for name in ("wifi", "vle")}
+    warehouse.execute("delete from ops.source where source_id = 'vle'")
+    found = {one.source_id: one for one in register.entries(warehouse, sources | drafts, ZONE, TODAY)}
+    wifi, said = found["wifi"], sources["wifi"].privacy
+    assert (wifi.state, wifi.in_use_from, wifi.in_use_to) == ("disabled", date(2026, 10, 10), date(2026, 11, 15))
+    assert (wifi.lawful_basis, wifi.retention_days) == (said.lawful_basis, said.retention_days)
+    assert (found["vle"].state, found["vle"].missing) == ("draft", ["lawful_basis", "retention_days"])
+    page = privacy_notice.render(list(found.values()), privacy_notice.Notice(), Periods(), TODAY, "html")
+    assert wifi.title in page and "the last time on 15 November 2026" in page and found["vle"].title not in page
+
+
+def test_what_a_file_that_was_disabled_says_now_fills_what_was_never_said(
+    warehouse: Connection, sources: dict[str, Source]
+) -> None:
+    delivered(warehouse, sources)
+    warehouse.execute("update ops.source set purpose = null where source_id = 'wifi'")
+    draft = sources["wifi"].model_copy(update={"enabled": False})
+    found = {one.source_id: one for one in register.entries(warehouse, sources | {"wifi": draft}, ZONE, TODAY)}
+    wifi = found["wifi"]
+    assert (wifi.state, wifi.purpose, wifi.missing) == ("disabled", draft.privacy.purpose, [])
 
 
 def test_there_are_words_for_every_field_that_may_be_collected() -> None:
@@ -102,6 +138,42 @@ def test_the_notice_tells_of_every_source_about_students(entries: list[register.
     for words in (notice.contact, notice.data_protection_officer, *notice.who_sees, "Never for academic decisions"):
         assert words in text
     assert privacy_notice.gaps(entries, notice) == [] and "not recorded yet" not in text
+
+
+@pytest.mark.parametrize("form", ["html", "md"])
+def test_the_notice_says_what_sponsorship_is_counted_for(
+    entries: list[register.Entry], form: privacy_notice.Form
+) -> None:
+    notice = privacy_notice.load_notice(CONFIG)
+    basis = "legal obligation (UK GDPR Art. 6(1)(c))"
+    known = notice.model_copy(update={"sponsorship_basis": basis})
+    text = html.unescape(privacy_notice.render(entries, known, Periods(), TODAY, form, sponsors=True))
+    section = re.split(r"If the university sponsors your visa(?:</h2>|\n)", text)[1].partition("How long we keep")[0]
+    points = [one for one in entries if one.source and one.source.contact_point]
+    for words in (*(one.title for one in points), "its duties as a sponsor", "visa team alone", "no score", basis):
+        assert words in section, words
+    assert all(one.title not in section for one in entries if one not in points)
+    assert "a duty that the law lays on the university" in text
+    assert re.search(r"also counts your contact points\.( This page says|\n\n\*\*Never)", text)
+
+    without = html.unescape(privacy_notice.render(entries, known, Periods(), TODAY, form))
+    assert "duties as a sponsor" not in without and basis not in without
+
+
+def test_it_is_a_gap_when_nobody_says_on_which_ground_contact_points_are_counted(
+    entries: list[register.Entry],
+) -> None:
+    notice = privacy_notice.load_notice(CONFIG).model_copy(update={"sponsorship_basis": register.NOT_RECORDED})
+    assert privacy_notice.gaps(entries, notice, sponsors=True) == ["config/privacy_notice.yaml: sponsorship_basis"]
+    assert privacy_notice.gaps(entries, notice) == []
+
+
+def test_what_sponsorship_needs_says_so_in_its_purpose(sources: dict[str, Source]) -> None:
+    points = {name for name, one in sources.items() if one.contact_point}
+    told = {name for name, one in sources.items() if "contact points of sponsored students" in str(one.privacy.purpose)}
+    assert told == points and len(points) == 5
+    knows = [one for one in sources.values() if "is_sponsored" in one.columns]
+    assert knows and all("sponsors" in str(one.privacy.purpose) for one in knows)
 
 
 def test_what_is_collected_is_what_the_source_file_reads(entries: list[register.Entry]) -> None:
@@ -180,7 +252,12 @@ def test_the_commands_say_it(
 
     done = CliRunner().invoke(cli, ["register", "notice", "--output", str(tmp_path / "notice.html")])
     assert done.exit_code == 0 and "config/sources/wifi.yaml: purpose, dpia_date" in done.stderr
-    assert "not recorded yet" in (tmp_path / "notice.html").read_text()
+    page = (tmp_path / "notice.html").read_text()
+    assert "not recorded yet" in page and "its duties as a sponsor" in page
+
+    sponsorship = tmp_path / "config" / "sponsorship.yaml"
+    sponsorship.write_text(sponsorship.read_text().replace("enabled: true", "enabled: false"))
+    assert "its duties as a sponsor" not in CliRunner().invoke(cli, ["register", "notice"]).output
 
 
 if BROWSER:  # on the machines that have one
