@@ -15,6 +15,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import dagster as dg
+import pypdf
 import pytest
 import yaml
 from psycopg import sql
@@ -211,13 +212,23 @@ def of_the_warehouse(url: str) -> Iterator[tuple[str, str]]:
                 yield where, str(row)
 
 
+def of_pdf(path: Path) -> str:
+    """What its pages say, and every string in it: among the bytes of packed fonts any four letters stand somewhere."""
+    reader = pypdf.PdfReader(path)
+    numbers = {number for one in reader.xref.values() for number in one} | set(reader.xref_objStm)
+    objects = [reader.get_object(pypdf.generic.IndirectObject(number, 0, reader)) for number in sorted(numbers)]
+    assert len(objects) > 100
+    return "\n".join([*(page.extract_text() for page in reader.pages), *map(str, objects)])
+
+
 def of_files(house: Installation, server_log: Path) -> Iterator[tuple[str, str]]:
     """Every file of ENGAGE_HOME and Dagster's that is not about somebody, and the log of Postgres."""
     for path in sorted(house.run.home.rglob("*")):
         folders = set(path.relative_to(house.run.home).parts[:-1])
         # The template of Dagster's storage is a fixture's.
         if path.is_file() and not folders & {*ABOUT_PEOPLE, "template"}:
-            yield str(path), path.name + path.read_bytes().decode("utf-8", "replace")
+            said = of_pdf(path) if path.suffix == ".pdf" else path.read_bytes().decode("utf-8", "replace")
+            yield str(path), path.name + said
     yield "the log of Postgres", server_log.read_text(errors="replace")
 
 
